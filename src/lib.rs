@@ -1,0 +1,6 @@
+//! glacierfs mounts Amazon Glacier vaults as directories and archives as files.
+//!
+//! The rooms of the house, and what each may use, are in `docs/architecture.md`; imports point downwards only, and
+//! `tests/imports.rs` fails on one that doesn't.
+
+pub mod util;
