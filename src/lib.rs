@@ -4,4 +4,6 @@
 //! `tests/imports.rs` fails on one that doesn't.
 
 pub mod catalog;
+pub mod fs;
+pub mod store;
 pub mod util;
