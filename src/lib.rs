@@ -4,6 +4,9 @@
 //! `tests/imports.rs` fails on one that doesn't.
 
 pub mod catalog;
+pub mod config;
+pub mod control;
 pub mod fs;
+pub mod glacier;
 pub mod store;
 pub mod util;
