@@ -8,19 +8,20 @@ use toml_edit::Item;
 use toml_edit::Value;
 
 use super::Error;
+use super::gather::Entry;
 use super::gather::Source;
 use super::nearest;
 use super::table::Kind;
 use super::table::SETTINGS;
 use super::table::Setting;
 
-/// Reads and type-checks `path`: each setting it sets, the texts of its values (several for a list), and where.
-pub(super) fn read(path: &Path) -> Result<Vec<(&'static Setting, Vec<String>, Source)>, Error> {
+/// Reads and type-checks `path`: each setting that it sets.
+pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     parse(path, &text)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<(&'static Setting, Vec<String>, Source)>, Error> {
+fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Error> {
     let at = |span: Option<Range<usize>>| Source::File { path: path.to_owned(), line: line(text, span) };
     let document = Document::parse(text)
         .map_err(|e| Error::Syntax { at: at(e.span()), reason: format!("this isn't TOML: {}", e.message().trim()) })?;
@@ -38,7 +39,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<(&'static Setting, Vec<String>, 
             wanted: wanted(setting.kind),
             allowed: setting.allowed,
         })?;
-        found.push((setting, texts, at));
+        found.push(Entry { setting, values: texts, source: at });
     }
     Ok(found)
 }

@@ -123,8 +123,8 @@ impl Gathered {
         gathered.fill(variables);
         if let Some(path) = gathered.file(inputs) {
             let mut lines = Gathered { entries: BTreeMap::new() };
-            for (setting, values, source) in file::read(&path)? {
-                lines.set(setting, values, source)?;
+            for entry in file::read(&path)? {
+                lines.set(entry)?;
             }
             gathered.fill(lines);
         }
@@ -205,7 +205,7 @@ impl Gathered {
             Kind::List => value.split(',').map(|part| part.trim().to_owned()).collect(),
             _ => vec![value.to_owned()],
         };
-        self.set(setting, values, source)
+        self.set(Entry { setting, values, source })
     }
 
     fn variable(&mut self, name: &OsString, value: &OsString) -> Result<(), Error> {
@@ -228,14 +228,13 @@ impl Gathered {
         self.given(setting.key, setting.key, value, source)
     }
 
-    fn set(&mut self, setting: &'static Setting, values: Vec<String>, source: Source) -> Result<(), Error> {
-        let entry = Entry { setting, values, source };
-        if let Some(bad) = entry.values.iter().find(|value| !(setting.check)(value)) {
+    fn set(&mut self, entry: Entry) -> Result<(), Error> {
+        if let Some(bad) = entry.values.iter().find(|value| !(entry.setting.check)(value)) {
             return Err(entry.refused(bad));
         }
-        match self.entries.get_mut(setting.key) {
+        match self.entries.get_mut(entry.setting.key) {
             Some(earlier) => earlier.values.extend(entry.values),
-            None => drop(self.entries.insert(setting.key, entry)),
+            None => drop(self.entries.insert(entry.setting.key, entry)),
         }
         Ok(())
     }
