@@ -4,4 +4,5 @@
 //! `tests/imports.rs` fails on one that doesn't.
 
 pub mod config;
+pub mod control;
 pub mod util;

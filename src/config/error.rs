@@ -53,7 +53,7 @@ pub enum Error {
         reason: String,
     },
     /// A configuration file that can't be read.
-    #[error("{path}: the configuration file can't be read: {source}", path = path.display())]
+    #[error("{path}: the configuration file can't be read: {source}")]
     Read {
         /// The file.
         path: PathBuf,
