@@ -53,6 +53,7 @@ pub enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Source::Flag(key) if key == "mountpoint" => f.write_str("MOUNTPOINT"),
             Source::Flag(key) => write!(f, "--{key}"),
             Source::Option(key) => write!(f, "-o {key}"),
             Source::Variable(name) => f.write_str(name),

@@ -13,7 +13,7 @@ pub struct MountOptions {
 }
 
 /// Options without meaning for glacierfs: for mount(8) and systemd, or already the way every mount of glacierfs is.
-const BORNE: [&str; 24] = [
+const BORNE: [&str; 22] = [
     "defaults",
     "auto",
     "noauto",
@@ -25,9 +25,7 @@ const BORNE: [&str; 24] = [
     "owner",
     "group",
     "nodev",
-    "dev",
     "nosuid",
-    "suid",
     "exec",
     "async",
     "atime",

@@ -133,9 +133,11 @@ pub(super) fn tier(text: &str) -> Option<Tier> {
     text.parse().ok()
 }
 
-pub(super) fn tier_delay(text: &str) -> Option<(Tier, Duration)> {
+/// `TIER=DURATION`, where the tier may be `all`; kept as text, which is what the embedded endpoint takes.
+pub(super) fn tier_delay(text: &str) -> Option<String> {
     let (name, delay) = text.split_once('=')?;
-    Some((tier(name)?, duration(delay)?))
+    let valid = (name.eq_ignore_ascii_case("all") || tier(name).is_some()) && duration(delay).is_some();
+    valid.then(|| text.to_owned())
 }
 
 pub(super) fn uploads(text: &str) -> Option<usize> {
