@@ -4,6 +4,7 @@
 //! `tests/imports.rs` fails on one that doesn't.
 
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod fs;
