@@ -118,9 +118,9 @@ impl Catalog {
         })
     }
 
-    /// Ends the writing of dirty content `id`: `size` and `mtime` are its file's, and its upload may start at `due`.
+    /// Ends the writing of dirty content `id`: size and times are its file's, and its upload may start at `due`.
     /// An empty one vanishes (an archive holds at least one byte), and its file is answered as needed no more.
-    pub fn seal(&self, id: ContentId, size: u64, mtime: i64, due: i64, now: i64) -> Result<Option<FileId>> {
+    pub fn seal(&self, id: ContentId, size: u64, (mtime, ctime): (i64, i64), due: i64) -> Result<Option<FileId>> {
         self.write(|tx| {
             let found = content(tx, id)?;
             if found.state != State::Dirty {
@@ -138,7 +138,7 @@ impl Catalog {
             tx.prepare_cached(
                 "UPDATE inode SET content = ?2, size = ?3, mtime = ?4, ctime = MAX(ctime, ?5) WHERE ino = ?1",
             )?
-            .execute(params![found.ino as i64, column, size as i64, mtime, now])?;
+            .execute(params![found.ino as i64, column, size as i64, mtime, ctime])?;
             Ok(freed)
         })
     }
@@ -218,6 +218,14 @@ impl Catalog {
                 .prepare_cached("SELECT COUNT(*) FROM content WHERE state = 0")?
                 .query_row([], |row| row.get::<_, i64>(0))?;
             Ok((sealed.0, sealed.1, dirty as u64))
+        })
+    }
+
+    /// Whether something waits for its upload that hasn't failed yet.
+    pub fn uploads_may_progress(&self) -> Result<bool> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT 1 FROM content WHERE state = 1 AND tries = 0 LIMIT 1")?;
+            Ok(statement.exists([])?)
         })
     }
 

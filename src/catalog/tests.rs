@@ -58,7 +58,7 @@ fn a_write_during_the_upload_wins() {
     let catalog = open(tmp.path());
     let root = vault(&catalog);
     let made = catalog.create(root.ino, b"a", file(Some(7)), 1).expect("create");
-    catalog.seal(7, 10, 3, 4, 4).expect("seal");
+    catalog.seal(7, 10, (3, 4), 4).expect("seal");
     let due = catalog.due(4, 10, &|_, _| false).expect("due");
     assert_eq!((due.len(), due[0].path.as_slice(), due[0].vault.as_str()), (1, &b"a"[..], "photos"));
     let begun = catalog.begin_write(made.ino, 8, Start::Keep, 5).expect("write");
@@ -73,7 +73,7 @@ fn a_write_during_the_upload_wins() {
     };
     assert!(!catalog.archived(7, 0, &archive("old"), 6).expect("archived"));
     assert_eq!(catalog.trash_due(i64::MAX - 1, 9).expect("trash").len(), 1);
-    catalog.seal(7, 12, 7, 7, 7).expect("seal");
+    catalog.seal(7, 12, (7, 7), 7).expect("seal");
     assert!(catalog.archived(7, 1, &archive("new"), 8).expect("archived"));
     assert_eq!(catalog.evict(7).expect("evict"), Some(7));
     assert_eq!(catalog.content(7).expect("content").file, None);
@@ -94,7 +94,7 @@ fn trash_waits_for_ninety_days() {
     let catalog = open(tmp.path());
     let root = vault(&catalog);
     let made = catalog.create(root.ino, b"a", file(Some(7)), 1).expect("create");
-    catalog.seal(7, 10, 3, 4, 4).expect("seal");
+    catalog.seal(7, 10, (3, 4), 4).expect("seal");
     let vault = root.vault.expect("the vault's row");
     let archive = Archive { row: 0, vault, archive_id: "x".into(), size: 10, tree_hash: [1; 32], created: 1000 };
     catalog.archived(7, 0, &archive, 6).expect("archived");

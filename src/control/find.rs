@@ -13,6 +13,8 @@ use rustix::io::Errno;
 use super::FILE_SYSTEM;
 use super::XATTR;
 use super::wire::PathText;
+use crate::util::mountinfo::Mount;
+use crate::util::mountinfo::mounts;
 
 /// Why no daemon was found. All of them mean that there is no mount to talk to.
 #[derive(Debug, thiserror::Error)]
@@ -67,56 +69,6 @@ fn listed(mounts: &[PathBuf]) -> String {
         [] => "none is mounted".to_owned(),
         _ => format!("mounted: {}", mounts.iter().map(|m| m.display().to_string()).collect::<Vec<_>>().join(", ")),
     }
-}
-
-/// A line of the mount table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Major and minor number of the file system, the same for all its mounts.
-    pub device: String,
-    /// The directory of the file system that is mounted, `/` but for bind mounts.
-    pub root: PathBuf,
-    /// Where it is mounted.
-    pub mountpoint: PathBuf,
-    /// Type of the file system.
-    pub file_system: String,
-}
-
-/// The mount table of this process, in the order of mounting.
-pub fn mounts() -> io::Result<Vec<Mount>> {
-    Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
-}
-
-/// Reads a mount table as of proc_pid_mountinfo(5); lines of another form are left out.
-fn parse(table: &[u8]) -> Vec<Mount> {
-    let mount = |line: &[u8]| {
-        let mut fields = line.split(|byte| *byte == b' ');
-        let device = String::from_utf8_lossy(fields.nth(2)?).into_owned();
-        let (root, mountpoint) = (unescape(fields.next()?), unescape(fields.next()?));
-        let file_system = String::from_utf8_lossy(fields.skip_while(|field| *field != b"-").nth(1)?).into_owned();
-        Some(Mount { device, root, mountpoint, file_system })
-    };
-    table.split(|byte| *byte == b'\n').filter_map(mount).collect()
-}
-
-/// The kernel writes space, tab, newline and backslash in paths as three octal digits after a backslash.
-fn unescape(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, tail)) = rest.split_first() {
-        let digits = tail.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
-        match digits {
-            Some(digits) => {
-                bytes.push(digits.iter().fold(0u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')));
-                rest = &tail[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    PathBuf::from(OsString::from_vec(bytes))
 }
 
 /// A mount's daemon, and what a command's paths are to it.
@@ -227,6 +179,7 @@ fn socket(mountpoint: &Path) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::util::mountinfo::parse;
 
     const TABLE: &[u8] = b"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
         90 22 0:50 / /mnt/my\\040vaults rw,nosuid shared:5 master:2 - fuse.glacierfs mnt-my_vaults rw,user_id=0\n\
@@ -252,13 +205,6 @@ mod tests {
         assert_eq!(found("/mnt/b/v/disk/x"), None);
         assert_eq!(found("/mnt/bb"), None);
         assert_eq!(mountpoints(&table), [Path::new("/mnt/my vaults"), Path::new("/mnt/b")]);
-    }
-
-    /// Promise: every byte that the kernel escapes comes back, and a backslash that isn't an escape stays.
-    #[test]
-    fn octal_escapes() {
-        assert_eq!(unescape(br"/a\040b\011c\012d\134e"), PathBuf::from("/a b\tc\nd\\e"));
-        assert_eq!(unescape(br"/a\9\04"), PathBuf::from(r"/a\9\04"));
     }
 
     /// Promise: paths that lead nowhere or elsewhere are told apart.

@@ -48,6 +48,11 @@ impl Fs {
         Ok(self.fresh(inode))
     }
 
+    /// Whether `ino` is being written.
+    pub fn is_dirty(&self, ino: Ino) -> bool {
+        self.dirty_file(ino).is_some()
+    }
+
     /// `inode` with what the store's file knows better while it is written.
     pub(super) fn fresh(&self, mut inode: Inode) -> Inode {
         if let Some(file) = self.dirty_file(inode.ino)

@@ -23,6 +23,9 @@ use crate::catalog::Kind;
 use crate::catalog::Start;
 use crate::catalog::now;
 
+/// How many cached bytes are given up at a time for new ones.
+const ROOM: u64 = 64 << 20;
+
 impl Fs {
     /// Opens a regular file. Nothing changes before the first write, and nothing is recalled before the first read.
     pub fn open(&self, ino: Ino, writes: bool) -> Result<Opened> {
@@ -78,9 +81,7 @@ impl Fs {
         match file.write_all_at(data, offset) {
             Ok(()) => Ok(()),
             Err(error) => match spool(error) {
-                Error::Full if self.make_room(data.len() as u64) => {
-                    Ok(file.write_all_at(data, offset).map_err(spool)?)
-                }
+                Error::Full if self.cache.make_room(ROOM) => Ok(file.write_all_at(data, offset).map_err(spool)?),
                 other => Err(other),
             },
         }
@@ -164,7 +165,7 @@ impl Fs {
         let begun = match self.catalog.begin_write(open.ino, fresh, start, now()) {
             Ok(begun) => begun,
             Err(error) => {
-                self.remove_quietly(Some(fresh));
+                self.cache.discard(Some(fresh));
                 return Err(error.into());
             }
         };
@@ -176,14 +177,14 @@ impl Fs {
             // It turned out to have a dirty file already (one that was sealed and reopened, emptied below).
             made => {
                 if made.is_some() {
-                    self.remove_quietly(Some(fresh));
+                    self.cache.discard(Some(fresh));
                 }
                 let file = self.store.file(begun.file)?;
                 set_mtime(&file, inode.mtime)?;
                 file
             }
         };
-        self.remove_quietly(begun.freed);
+        self.cache.discard(begun.freed);
         let file = Arc::new(file);
         state.bytes = Bytes::Dirty(begun.content, file.clone());
         Ok(file)
@@ -225,40 +226,7 @@ impl Fs {
 
     /// Refuses to begin a write when the disk is down to its reserve and nothing can be given up for it.
     pub(super) fn check_room(&self) -> Result<()> {
-        if self.room()?.available > 0 || self.make_room(1) { Ok(()) } else { Err(Error::Full) }
-    }
-
-    /// Gives up cached bytes for `wanted` bytes of new ones. Answers whether anything was given up.
-    pub fn make_room(&self, wanted: u64) -> bool {
-        let (bytes, _, limit) = self.cache.usage();
-        let surplus = wanted.max(64 << 20).min(bytes);
-        let victims = self.cache.overflow(limit.saturating_sub(bytes) + surplus);
-        !victims.is_empty() && self.evict(&victims) > 0
-    }
-
-    /// Lets go of the local bytes of archived contents, and answers how many were let go of.
-    pub fn evict(&self, contents: &[ContentId]) -> usize {
-        let mut evicted = 0;
-        for &id in contents {
-            match self.catalog.evict(id) {
-                Ok(Some(file)) => {
-                    self.remove_quietly(Some(file));
-                    evicted += 1;
-                }
-                Ok(None) => {}
-                Err(error) => log::warn!("content {id:016x} can't be evicted: {error}"),
-            }
-        }
-        evicted
-    }
-
-    /// Removes a doomed file of the store. One that can't be removed now is removed at the next start.
-    pub(super) fn remove_quietly(&self, file: Option<ContentId>) {
-        if let Some(file) = file
-            && let Err(error) = self.store.remove(file)
-        {
-            log::warn!("file {file:016x} of the store can't be removed now, and will be later: {error}");
-        }
+        if self.room()?.available > 0 || self.cache.make_room(ROOM) { Ok(()) } else { Err(Error::Full) }
     }
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod io;
 mod names;
 mod open;
+mod room;
 mod seal;
 mod xattr;
 
@@ -34,9 +35,9 @@ pub use error::Result;
 pub use open::HandleId;
 pub use open::Opened;
 
+use crate::cache::Cache;
 use crate::catalog::Catalog;
 use crate::catalog::Ino;
-use crate::store::Cache;
 use crate::store::Room;
 use crate::store::Store;
 
@@ -68,6 +69,20 @@ pub struct Fs {
     with_xattrs: Mutex<HashSet<Ino>>,
     /// Rung when a content was sealed.
     sealed: Arc<Notify>,
+}
+
+/// A change that didn't come through the kernel, which may have cached what was there before.
+#[derive(Clone, Debug)]
+pub enum Invalidate {
+    /// A name, and so its directory's listing.
+    Entry {
+        /// The directory.
+        parent: Ino,
+        /// The name.
+        name: Vec<u8>,
+    },
+    /// An inode's attributes and pages.
+    Inode(Ino),
 }
 
 /// Who asks, as far as ownership of new files goes.

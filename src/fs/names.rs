@@ -98,7 +98,7 @@ impl Fs {
         let inode = match self.catalog.create(parent, name, new, now()) {
             Ok(inode) => inode,
             Err(error) => {
-                self.remove_quietly(Some(content));
+                self.cache.discard(Some(content));
                 return Err(error.into());
             }
         };

@@ -24,8 +24,9 @@ impl Fs {
         }
         let meta = file.metadata()?;
         let due = now().saturating_add(i64::try_from(self.settings.upload_delay.as_nanos()).unwrap_or(i64::MAX));
-        let freed = self.catalog.seal(id, meta.len(), nanos(meta.mtime(), meta.mtime_nsec()), due, now())?;
-        self.remove_quietly(freed);
+        let times = (nanos(meta.mtime(), meta.mtime_nsec()), nanos(meta.ctime(), meta.ctime_nsec()));
+        let freed = self.catalog.seal(id, meta.len(), times, due)?;
+        self.cache.discard(freed);
         if freed.is_none() {
             state.bytes = Bytes::Clean(id, file);
             self.sealed.notify_one();
@@ -36,7 +37,7 @@ impl Fs {
     /// Forgets `ino` if it has no name.
     pub(super) fn forget(&self, ino: Ino) -> Result<()> {
         let freed = self.catalog.drop_orphan(ino, now())?;
-        self.remove_quietly(freed);
+        self.cache.discard(freed);
         Ok(())
     }
 

@@ -23,7 +23,8 @@ fn open(tmp: tempfile::TempDir) -> House {
     let store = Arc::new(Store::open(&tmp.path().join("store")).expect("store"));
     let settings =
         Settings { upload_delay: Duration::ZERO, spool_reserve: 0, control: tmp.path().join("control.sock") };
-    let fs = Fs::new(catalog, store, Arc::new(Cache::new(1 << 30)), Arc::new(Notify::new()), settings).expect("fs");
+    let cache = Arc::new(Cache::new(catalog.clone(), store.clone(), 1 << 30).expect("cache"));
+    let fs = Fs::new(catalog, store, cache, Arc::new(Notify::new()), settings).expect("fs");
     House { fs, vault, tmp }
 }
 
@@ -59,7 +60,7 @@ impl House {
             };
             assert!(self.fs.catalog.archived(sealed.content.id, sealed.content.generation, &archive, 2).expect("row"));
             if evict {
-                assert_eq!(self.fs.evict(&[sealed.content.id]), 1);
+                assert!(self.fs.cache.evict(sealed.content.id).expect("evict"));
             }
         }
     }
@@ -74,7 +75,7 @@ fn bytes_come_back_or_are_asked_for() {
     house.archive(false);
     assert_eq!(house.read(ino).expect("cached"), b"hello");
     let content = house.fs.getattr(ino).expect("attributes").content.expect("content");
-    assert_eq!(house.fs.evict(&[content]), 1);
+    assert!(house.fs.cache.evict(content).expect("evict"));
     assert!(matches!(house.read(ino), Err(Error::Cold(Need { first: 0, last: 4, .. }))));
     assert_eq!(house.fs.getattr(ino).expect("attributes").size, 5);
 }

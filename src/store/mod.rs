@@ -9,8 +9,6 @@
 //! transaction, so that a crash in between leaves a note). A file of which the catalog knows nothing is therefore either
 //! new and empty, or comes from a catalog that was lost: it is set aside by [`Store::sweep`], never deleted.
 
-mod cache;
-
 use std::collections::HashSet;
 use std::fs;
 use std::fs::File;
@@ -19,8 +17,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
-
-pub use cache::Cache;
 
 /// The number that names a file here.
 pub type FileId = i64;
