@@ -3,4 +3,5 @@
 //! The rooms of the house, and what each may use, are in `docs/architecture.md`; imports point downwards only, and
 //! `tests/imports.rs` fails on one that doesn't.
 
+pub mod glacier;
 pub mod util;
