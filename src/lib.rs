@@ -4,4 +4,5 @@
 //! `tests/imports.rs` fails on one that doesn't.
 
 pub mod glacier;
+pub mod server;
 pub mod util;

@@ -44,11 +44,15 @@ impl ServerConfig {
     pub(super) fn validate(&self) -> Result<(), String> {
         let account = &self.account;
         if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(format!("the account {account:?} is not allowed: an account is 12 digits, such as 000000000000"));
+            return Err(format!(
+                "the account {account:?} is not allowed: an account is 12 digits, such as 000000000000"
+            ));
         }
         let region = &self.region;
         if region.is_empty() || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-            return Err(format!("the region {region:?} is not allowed: a region has a-z, 0-9 and '-', such as us-east-1"));
+            return Err(format!(
+                "the region {region:?} is not allowed: a region has a-z, 0-9 and '-', such as us-east-1"
+            ));
         }
         Ok(())
     }
@@ -68,7 +72,7 @@ pub struct RetrievalDelays {
 impl Default for RetrievalDelays {
     /// The usual times of the real service: 3 minutes, 4 hours, 8 hours.
     fn default() -> Self {
-        let minutes = |n| Duration::from_secs(n * 60);
+        let minutes = |n: u64| Duration::from_secs(n * 60);
         RetrievalDelays { expedited: minutes(3), standard: minutes(240), bulk: minutes(480) }
     }
 }

@@ -37,11 +37,7 @@ fn create(data: &Path, path: &Path) -> io::Result<Credentials> {
     let temporary = data.join(format!("{FILE}.new"));
     let _ = fs::remove_file(&temporary);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    write!(
-        file,
-        "[{PROFILE}]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
-        key.access_key, key.secret_key
-    )?;
+    write!(file, "[{PROFILE}]\naws_access_key_id = {}\naws_secret_access_key = {}\n", key.access_key, key.secret_key)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     File::open(data)?.sync_all()?;

@@ -96,9 +96,7 @@ pub(in crate::server) fn insert_piece(tx: &Tx<'_>, archive: i64, first: u64, obj
 
 /// Marks an archive as deleted: `listed_until` is the first inventory that doesn't list it any more.
 pub(in crate::server) fn mark_deleted(tx: &Tx<'_>, archive: i64, listed_until: i64) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE archives SET listed_until = ? WHERE id = ?")?
-        .execute([listed_until, archive])
-        .map(drop)
+    tx.prepare_cached("UPDATE archives SET listed_until = ? WHERE id = ?")?.execute([listed_until, archive]).map(drop)
 }
 
 /// Removes the bytes of an archive. Its row stays.

@@ -161,10 +161,7 @@ pub(in crate::server) fn page(
     let Wanted { after, completes_after, completes_by } = wanted;
     connection
         .prepare_cached(&sql)?
-        .query_map(
-            params![vault, after, completes_after.as_millisecond(), completes_by.as_millisecond(), limit],
-            job,
-        )?
+        .query_map(params![vault, after, completes_after.as_millisecond(), completes_by.as_millisecond(), limit], job)?
         .collect()
 }
 

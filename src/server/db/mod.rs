@@ -45,7 +45,9 @@ pub enum DbError {
     #[error("database: closed")]
     Closed,
     /// Made by a later release.
-    #[error("{path} has version {found}, this glacierfs knows up to {VERSION}: run the release that made it, or a later one")]
+    #[error(
+        "{path} has version {found}, this glacierfs knows up to {VERSION}: run the release that made it, or a later one"
+    )]
     Newer {
         /// The database file.
         path: PathBuf,
@@ -80,8 +82,11 @@ type Change = Box<dyn FnOnce(&Tx<'_>) -> Outcome + Send>;
 
 struct Outcome {
     succeeded: bool,
-    answer: Box<dyn FnOnce(Result<(), DbError>)>,
+    answer: Reply,
 }
+
+/// Answers the caller of a change, told whether it was committed.
+type Reply = Box<dyn FnOnce(Result<(), DbError>)>;
 
 /// The database. Dropped, it lets the writer finish what is queued.
 pub(super) struct Db {
@@ -168,7 +173,8 @@ impl Db {
         let db = Arc::clone(self);
         let query = move || {
             let mut connection = db.reader()?;
-            let snapshot = connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(DbError::from)?;
+            let snapshot =
+                connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(DbError::from)?;
             let answer = query(&snapshot);
             drop(snapshot);
             db.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
@@ -250,7 +256,10 @@ fn write_all(connection: Connection, queue: &mpsc::Receiver<Change>, files: &Fil
             files.remove_later(freed);
         }
         for answer in answers {
-            answer(committed.as_ref().map(|()| ()).map_err(|error| DbError::NotCommitted(error.to_string())));
+            answer(match &committed {
+                Ok(()) => Ok(()),
+                Err(error) => Err(DbError::NotCommitted(error.to_string())),
+            });
         }
     }
     if let Err((_, error)) = connection.close() {
@@ -263,7 +272,7 @@ fn write_all(connection: Connection, queue: &mpsc::Receiver<Change>, files: &Fil
 fn commit(
     connection: &Connection,
     batch: impl Iterator<Item = Change>,
-    answers: &mut Vec<Box<dyn FnOnce(Result<(), DbError>)>>,
+    answers: &mut Vec<Reply>,
     freed: &mut Vec<i64>,
 ) -> Result<(), DbError> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]).map(drop);

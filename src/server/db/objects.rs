@@ -29,11 +29,6 @@ pub(in crate::server) fn free(tx: &Tx<'_>, objects: impl IntoIterator<Item = i64
     Ok(())
 }
 
-/// The size in bytes of an object.
-pub(in crate::server) fn size(connection: &Connection, object: i64) -> rusqlite::Result<u64> {
-    connection.prepare_cached("SELECT size FROM objects WHERE id = ?")?.query_row([object], |row| row.get(0))
-}
-
 /// The bytes of an object, unless they are in its file.
 pub(in crate::server) fn data(connection: &Connection, object: i64) -> rusqlite::Result<Option<Vec<u8>>> {
     connection.prepare_cached("SELECT data FROM objects WHERE id = ?")?.query_row([object], |row| row.get(0))

@@ -86,9 +86,7 @@ pub(in crate::server) fn insert(
 
 /// Notes that the upload was asked for.
 pub(in crate::server) fn touch(tx: &Tx<'_>, upload: i64, now: Timestamp) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE uploads SET active = ? WHERE id = ?")?
-        .execute([now.as_millisecond(), upload])
-        .map(drop)
+    tx.prepare_cached("UPDATE uploads SET active = ? WHERE id = ?")?.execute([now.as_millisecond(), upload]).map(drop)
 }
 
 /// At most `limit` open uploads of a vault that were active after `since`, from the row after `after`, oldest first.
@@ -138,8 +136,10 @@ pub(in crate::server) fn parts(
 
 /// Completes an upload: its parts become the pieces of `archive`.
 pub(in crate::server) fn complete(tx: &Tx<'_>, upload: i64, archive: i64) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO pieces (archive, first, object) SELECT ?, first, object FROM parts WHERE upload = ?")?
-        .execute([archive, upload])?;
+    tx.prepare_cached(
+        "INSERT INTO pieces (archive, first, object) SELECT ?, first, object FROM parts WHERE upload = ?",
+    )?
+    .execute([archive, upload])?;
     tx.prepare_cached("DELETE FROM parts WHERE upload = ?")?.execute([upload])?;
     tx.prepare_cached("UPDATE uploads SET ended = TRUE, archive = ? WHERE id = ?")?.execute([archive, upload]).map(drop)
 }
