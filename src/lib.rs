@@ -10,5 +10,6 @@ pub mod config;
 pub mod control;
 pub mod fs;
 pub mod glacier;
+pub mod server;
 pub mod store;
 pub mod util;

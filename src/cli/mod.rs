@@ -8,11 +8,13 @@ mod evict;
 pub mod exit;
 mod flush;
 mod inventory;
+mod logging;
 mod ls;
 mod man;
 mod output;
 mod rebuild;
 mod restore;
+mod serve;
 mod settings;
 mod status;
 mod umount;
@@ -63,6 +65,7 @@ enum Commands {
     Vault(vault::Vault),
     Inventory(inventory::Inventory),
     Rebuild(rebuild::Rebuild),
+    Serve(serve::Serve),
     Config(config::Config),
     Completions(completions::Completions),
     Man(man::Man),
@@ -102,6 +105,7 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Vault(vault) => vault.run(),
         Commands::Inventory(inventory) => inventory.run(),
         Commands::Rebuild(rebuild) => rebuild.run(),
+        Commands::Serve(serve) => serve.run(),
         Commands::Config(config) => config.run(),
         Commands::Completions(completions) => completions.run(),
         Commands::Man(man) => man.run(),

@@ -14,6 +14,7 @@ use crate::config::mountpoint;
 use crate::control::client;
 use crate::control::client::Client;
 use crate::control::find;
+use crate::util::mountinfo;
 
 /// Unmount: stop the daemon cleanly, losing nothing
 ///
@@ -60,7 +61,7 @@ impl Umount {
 /// The real mount point of a glacierfs, even of a dead one.
 fn mounted(path: &str) -> Result<PathBuf, Failure> {
     let real = mountpoint(path).unwrap_or_else(|| PathBuf::from(path));
-    let table = find::mounts()?;
+    let table = mountinfo::mounts()?;
     match is_mounted(&table, &real) {
         true => Ok(real),
         false => {
@@ -73,7 +74,7 @@ fn mounted(path: &str) -> Result<PathBuf, Failure> {
     }
 }
 
-fn is_mounted(table: &[find::Mount], mountpoint: &Path) -> bool {
+fn is_mounted(table: &[mountinfo::Mount], mountpoint: &Path) -> bool {
     table.iter().any(|mount| mount.mountpoint == mountpoint && mount.file_system == crate::control::FILE_SYSTEM)
 }
 
@@ -87,7 +88,7 @@ async fn gone(client: &Client, mountpoint: &Path, timeout: Option<Duration>) -> 
                 0 => "stopping".to_owned(),
                 n => format!("archiving: {} left", output::files(n, status.queue.bytes)),
             },
-            Err(e) if ask::is_gone(&e) && !is_mounted(&find::mounts()?, mountpoint) => {
+            Err(e) if ask::is_gone(&e) && !is_mounted(&mountinfo::mounts()?, mountpoint) => {
                 spinner.finish_and_clear();
                 return Ok(());
             }
