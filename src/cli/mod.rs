@@ -7,10 +7,12 @@ mod config;
 mod evict;
 pub mod exit;
 mod flush;
+mod helper;
 mod inventory;
 mod logging;
 mod ls;
 mod man;
+mod mount;
 mod output;
 mod rebuild;
 mod restore;
@@ -21,6 +23,7 @@ mod umount;
 mod vault;
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::CommandFactory;
 use clap::Parser;
@@ -56,6 +59,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Commands {
+    Mount(mount::Mount),
     Umount(umount::Umount),
     Status(status::Status),
     Ls(ls::Ls),
@@ -80,7 +84,11 @@ pub fn command() -> clap::Command {
 /// Runs the command that the arguments, the program's name first, ask for; the exit code.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let arguments: Vec<_> = arguments.collect();
-    let result = parse_and_run(&arguments);
+    let name = arguments.first().map(Path::new).and_then(Path::file_name);
+    let result = match name.is_some_and(|name| name == helper::NAME) {
+        true => helper::run(&arguments),
+        false => parse_and_run(&arguments),
+    };
     match result {
         Ok(()) => Code::Done as u8,
         Err(failure) => {
@@ -96,6 +104,7 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
     let matches = command().try_get_matches_from(arguments);
     let cli = matches.and_then(|matches| <Cli as clap::FromArgMatches>::from_arg_matches(&matches));
     match cli.map_err(usage)?.command {
+        Commands::Mount(mount) => mount.run(arguments),
         Commands::Umount(umount) => umount.run(),
         Commands::Status(status) => status.run(),
         Commands::Ls(ls) => ls.run(),
@@ -120,3 +129,6 @@ fn usage(error: clap::Error) -> Failure {
         Err(e) => e.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;
