@@ -37,10 +37,7 @@ impl Clock {
 
     /// A clock that shows `start` until it is advanced.
     pub fn virtual_at(start: Timestamp) -> Self {
-        Clock(Kind::Virtual(Arc::new(Virtual {
-            advancing: Mutex::new(()),
-            now: watch::Sender::new(start),
-        })))
+        Clock(Kind::Virtual(Arc::new(Virtual { advancing: Mutex::new(()), now: watch::Sender::new(start) })))
     }
 
     /// The current time.

@@ -10,7 +10,8 @@ pub const GIB: u64 = 1 << 30;
 pub const TIB: u64 = 1 << 40;
 
 /// What a size may look like; the tail of every message about a bad one.
-pub const ALLOWED: &str = "a whole number of bytes, or a number with K, M, G or T (KiB, MiB, GiB, TiB), such as 64M or 1.5G";
+pub const ALLOWED: &str =
+    "a whole number of bytes, or a number with K, M, G or T (KiB, MiB, GiB, TiB), such as 64M or 1.5G";
 
 /// Parses a size in bytes: digits, an optional fraction, and an optional unit of 1,024s in either case, with or
 /// without `iB` or `B` (`64M`, `64 MiB`, `64mb`: all 67,108,864).
