@@ -9,5 +9,6 @@ pub mod config;
 pub mod control;
 pub mod fs;
 pub mod glacier;
+pub mod service;
 pub mod store;
 pub mod util;

@@ -234,9 +234,15 @@ pub(super) fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: Timest
 /// The kind of an error of the HTTP library.
 pub(super) fn transport(error: reqwest::Error) -> ErrorKind {
     let unsent = error.is_connect() || error.is_builder();
+    let what = if unsent { "no connection" } else { "the connection failed" };
+    ErrorKind::Transport { message: with_causes(what, error), unsent }
+}
+
+/// `what` went wrong, and all that the HTTP library says of why.
+pub(super) fn with_causes(what: &str, error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut message = if unsent { "no connection".to_owned() } else { "the connection failed".to_owned() };
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
+    let mut message = what.to_owned();
+    let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {
         let text = error.to_string();
         if !message.contains(&text) {
@@ -244,7 +250,7 @@ pub(super) fn transport(error: reqwest::Error) -> ErrorKind {
         }
         cause = error.source();
     }
-    ErrorKind::Transport { message, unsent }
+    message
 }
 
 /// A duration for a person: `10m 3s`.

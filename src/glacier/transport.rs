@@ -153,7 +153,7 @@ impl Transport {
         if local {
             http = http.no_proxy();
         }
-        let http = http.build().map_err(|error| format!("HTTP can't be set up: {:?}", failure::transport(error)))?;
+        let http = http.build().map_err(|error| failure::with_causes("HTTPS can't be set up", error))?;
         let place = Arc::new(place);
         Ok(Transport { http, base, host, credentials, clock, retry, idle: timeouts.idle, place })
     }
