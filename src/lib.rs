@@ -5,9 +5,17 @@
 
 pub mod cache;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod fs;
+pub mod fuse;
 pub mod glacier;
+pub mod recall;
+pub mod server;
+pub mod service;
 pub mod store;
+pub mod upload;
 pub mod util;
+pub mod vault;
