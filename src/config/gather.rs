@@ -162,6 +162,10 @@ impl Gathered {
             let reason = format!("{} is the embedded endpoint's and goes only with local", only_local.setting.key);
             return Err(Error::Conflict { at: only_local.source.clone(), reason });
         }
+        // Asked for first, because the name and the state directory usually follow from it.
+        if self.get("mountpoint").is_none() {
+            return Err(missing("mountpoint"));
+        }
         let config = Config::typed(self)?;
         if let (true, Some(state)) = (config.state.as_os_str().len() > LONGEST_STATE, self.get("state")) {
             return Err(state.refused(&config.state.to_string_lossy()));

@@ -28,6 +28,7 @@ pub use table::Kind;
 pub use table::SETTINGS;
 pub use table::Setting;
 pub use value::Tier;
+pub use value::mountpoint;
 
 /// The settings of this process: its environment and files, with these flags (key and value), `-o` options and named
 /// configuration file. A file that `-o config=` names counts where `file` is `None`.

@@ -79,7 +79,7 @@ pub(super) fn path(text: &str) -> Option<PathBuf> {
 
 /// A mount point's real path, as the kernel's mount table shows it. The last part isn't looked at when that fails,
 /// as it does for a dead mount ("Transport endpoint is not connected").
-pub(super) fn mountpoint(text: &str) -> Option<PathBuf> {
+pub fn mountpoint(text: &str) -> Option<PathBuf> {
     let path = path(text)?;
     let real = path.canonicalize().ok().or_else(|| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?)));
     Some(real.unwrap_or(path)).filter(|path| path.parent().is_some())

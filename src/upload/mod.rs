@@ -37,7 +37,7 @@ use crate::catalog::ContentId;
 use crate::catalog::Sealed;
 use crate::catalog::VaultId;
 use crate::service::ArchiveService;
-use crate::service::ErrorKind;
+use crate::service::Kind;
 use crate::store::Store;
 use crate::util::rate::Rate;
 use crate::util::retry::Backoff;
@@ -125,10 +125,10 @@ enum Failure {
 
 impl From<crate::service::Error> for Failure {
     fn from(error: crate::service::Error) -> Self {
-        match error.kind {
-            ErrorKind::Unavailable => Failure::Vault(error.message, VAULT),
-            ErrorKind::Denied | ErrorKind::NoVault => Failure::Vault(error.message, DENIED),
-            _ => Failure::File(error.message),
+        match error.kind() {
+            Kind::VaultMissing | Kind::AccessDenied | Kind::Credentials => Failure::Vault(error.to_string(), DENIED),
+            Kind::Unavailable | Kind::ClockSkew | Kind::Quota => Failure::Vault(error.to_string(), VAULT),
+            _ => Failure::File(error.to_string()),
         }
     }
 }

@@ -17,20 +17,18 @@ use crate::catalog::Sealed;
 use crate::catalog::State;
 use crate::catalog::Upload;
 use crate::catalog::now;
-use crate::glacier::description;
-use crate::glacier::treehash;
-use crate::service::ErrorKind;
+use crate::service::Kind;
 use crate::service::Payload;
 use crate::service::PayloadHash;
 use crate::service::TreeHash;
+use crate::service::description;
+use crate::service::treehash;
 use crate::util::size::MIB;
 
 /// From this size on a file goes in parts.
 const MULTIPART: u64 = 64 * MIB;
-/// The smallest part that is chosen for a file.
-const SMALLEST_PART: u64 = 16 * MIB;
-/// The most parts that an upload may have (G14, "Uploading Large Archives in Parts").
-const MOST_PARTS: u64 = 10_000;
+/// The part size that is chosen for a file that fits into that many.
+const USUAL_PART: u64 = 16 * MIB;
 /// Up to this size a file is read once, into memory, and hashed and sent from there.
 const IN_MEMORY: u64 = MIB;
 
@@ -54,7 +52,7 @@ impl Uploads {
         let hash = payload.hash().await.map_err(|error| Failure::File(format!("its bytes can't be read: {error}")))?;
         let _request = self.request().await?;
         self.check_wanted(sealed)?;
-        let id = self.service.put(&sealed.vault, &describe(sealed), &payload, &hash).await?;
+        let id = self.service.put(&sealed.vault, &describe(sealed), payload, &hash).await?;
         Ok((id, hash.tree_hash))
     }
 
@@ -96,10 +94,10 @@ impl Uploads {
             active.sent.fetch_add(payload.len(), Ordering::Relaxed);
             return Ok(hash.tree_hash);
         }
-        match self.service.put_part(&sealed.vault, &upload.upload_id, offset, &payload, &hash).await {
+        match self.service.put_part(&sealed.vault, &upload.upload_id, offset, payload.clone(), &hash).await {
             Ok(()) => Ok(hash.tree_hash),
             Err(error) => {
-                if error.kind == ErrorKind::NotFound {
+                if error.kind() == Kind::NotFound {
                     // The service has forgotten the upload: the next try begins another.
                     self.catalog.upload_gone(&upload.upload_id)?;
                 }
@@ -114,9 +112,9 @@ impl Uploads {
         match self.service.parts(&sealed.vault, &upload.upload_id).await {
             Ok(parts) => {
                 log::info!("the upload of {} goes on: {} parts are there", super::show(&sealed.path), parts.len());
-                Ok(Some((upload, parts.into_iter().map(|part| (part.first, part.tree_hash)).collect())))
+                Ok(Some((upload, parts.into_iter().map(|part| (*part.range.start(), part.tree_hash)).collect())))
             }
-            Err(error) if error.kind == ErrorKind::NotFound => {
+            Err(error) if error.kind() == Kind::NotFound => {
                 self.catalog.upload_gone(&upload.upload_id)?;
                 Ok(None)
             }
@@ -125,10 +123,11 @@ impl Uploads {
     }
 
     async fn begin(&self, sealed: &Sealed) -> Result<Upload, Failure> {
-        let smallest = sealed.content.size.div_ceil(MOST_PARTS).next_power_of_two().max(SMALLEST_PART);
-        let part_size = self.settings.part_size.map_or(smallest, |wanted| {
-            wanted.max(sealed.content.size.div_ceil(MOST_PARTS).next_power_of_two())
-        });
+        let size = sealed.content.size;
+        let wanted = self.settings.part_size.unwrap_or(USUAL_PART);
+        let part_size = self.service.limits().part_size(size, wanted).ok_or_else(|| {
+            Failure::File(format!("its {size} bytes are more than an archive can have"))
+        })?;
         let upload_id = self.service.begin(&sealed.vault, &describe(sealed), part_size).await?;
         let upload = Upload {
             content: sealed.content.id,

@@ -18,14 +18,15 @@ use crate::catalog::KnownArchive;
 use crate::catalog::Vault;
 use crate::catalog::now;
 use crate::fs::Invalidate;
-use crate::glacier::description;
-use crate::glacier::description::Description;
-use crate::glacier::description::Origin;
 use crate::service;
-use crate::service::ErrorKind;
-use crate::service::JobState;
-use crate::service::Listed;
-use crate::service::parse_inventory;
+use crate::service::ArchiveRecord;
+use crate::service::InventoryItem;
+use crate::service::JobKind;
+use crate::service::JobStatus;
+use crate::service::Kind as Trouble;
+use crate::service::description;
+use crate::service::description::Description;
+use crate::service::description::Origin;
 
 /// The first wait between two looks at a job, and the longest; each is a tenth longer than the one before.
 const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(300));
@@ -140,15 +141,22 @@ impl Vaults {
     async fn take_inventory(&self, name: &str) -> Result<Report, Error> {
         let vault = self.catalog.vault(name)?.ok_or_else(|| Error::Missing(name.to_owned()))?;
         let job = self.inventory_job(name).await?;
-        let output = self.service.output(name, &job, None).await?;
-        let bytes: Vec<bytes::Bytes> = output.bytes.try_collect().await?;
-        let inventory = parse_inventory(&bytes.concat())?;
-        let report = self.reconcile(&vault, inventory.archives)?;
-        self.catalog.inventory_reconciled(vault.id, &inventory.date)?;
-        self.update(name, |one| one.date = Some(inventory.date.clone()));
+        let mut items = self.service.inventory(name, &job).await?;
+        let mut archives = Vec::new();
+        let mut date = None;
+        while let Some(item) = items.try_next().await? {
+            match item {
+                InventoryItem::Generated(at) => date = Some(at),
+                InventoryItem::Archive(archive) => archives.push(archive),
+            }
+        }
+        let report = self.reconcile(&vault, archives)?;
+        let date = date.map_or_else(|| "an unknown time".to_owned(), |date| date.to_string());
+        self.catalog.inventory_reconciled(vault.id, &date)?;
+        self.update(name, |one| one.date = Some(date.clone()));
         log::info!(
             "inventory of {name} as of {}: {} archives, {} new files, {} duplicates, {} missing",
-            inventory.date,
+            date,
             report.archives,
             report.added,
             report.duplicates,
@@ -160,19 +168,19 @@ impl Vaults {
     /// A finished inventory job: one that exists, whoever started it, or a new one that is waited for.
     async fn inventory_job(&self, name: &str) -> Result<String, Error> {
         let jobs = self.service.jobs(name).await?;
-        let under_way = jobs.iter().filter(|job| job.full_inventory && job.state == JobState::InProgress).max_by_key(|job| job.created);
+        let under_way = jobs.iter().filter(|job| job.kind == JobKind::Inventory && job.status == JobStatus::InProgress).max_by_key(|job| job.created);
         let (id, started) = match under_way {
             Some(job) => (job.id.clone(), job.created),
             None => {
-                let asked = self.service.inventory(name).await.map_err(|error| match error.kind {
-                    ErrorKind::NotFound => service::Error {
-                        message: format!(
+                let asked = self.service.request_inventory(name).await.map_err(|error| match error.kind() {
+                    Trouble::NotFound => service::Error::new(
+                        Trouble::NotFound,
+                        false,
+                        format!(
                             "vault {name} has no inventory yet: the service takes the first one about a day after the \
-                             first upload ({})",
-                            error.message
+                             first upload ({error})"
                         ),
-                        kind: error.kind,
-                    },
+                    ),
                     _ => error,
                 })?;
                 (asked, Timestamp::now())
@@ -186,16 +194,16 @@ impl Vaults {
         let mut wait = LOOK.0;
         loop {
             match self.service.job(name, &id).await {
-                Ok(job) => match job.state {
-                    JobState::Succeeded => return Ok(id),
-                    JobState::Failed(reason) => {
+                Ok(job) => match job.status {
+                    JobStatus::Succeeded => return Ok(id),
+                    JobStatus::Failed(reason) => {
                         let message = format!("the inventory job of {name} failed: {reason}");
-                        return Err(service::Error { message, kind: ErrorKind::Refused }.into());
+                        return Err(service::Error::new(Trouble::Invalid, false, message).into());
                     }
-                    JobState::InProgress => {}
+                    JobStatus::InProgress => {}
                 },
                 // Hours lie ahead: a service that can't be reached now is no reason to give up.
-                Err(error) if error.kind == ErrorKind::Unavailable => log::debug!("{error}"),
+                Err(error) if error.is_retryable() => log::debug!("{error}"),
                 Err(error) => return Err(error.into()),
             }
             tokio::time::sleep(wait).await;
@@ -203,7 +211,7 @@ impl Vaults {
         }
     }
 
-    fn reconcile(&self, vault: &Vault, mut listed: Vec<Listed>) -> Result<Report, Error> {
+    fn reconcile(&self, vault: &Vault, mut listed: Vec<ArchiveRecord>) -> Result<Report, Error> {
         let known = self.catalog.archive_ids(vault.id)?;
         let there: HashSet<&str> = listed.iter().map(|one| one.archive_id.as_str()).collect();
         let missing = known.iter().filter(|id| !there.contains(id.as_str())).count() as u64;
@@ -229,7 +237,7 @@ impl Vaults {
 }
 
 /// What an archive's description makes of it.
-fn known_archive(listed: &Listed) -> KnownArchive {
+fn known_archive(listed: &ArchiveRecord) -> KnownArchive {
     let mut known = KnownArchive {
         archive_id: listed.archive_id.clone(),
         size: listed.size,

@@ -31,7 +31,7 @@ use crate::fs::Caller;
 use crate::fs::Invalidate;
 use crate::service;
 use crate::service::ArchiveService;
-use crate::service::ErrorKind;
+use crate::service::Kind as Trouble;
 
 /// What a vault may be called; the tail of every message about a bad name.
 const NAMES: &str = "1 to 255 of a-z, A-Z, 0-9, '_', '-' and '.', not only dots";
@@ -44,7 +44,7 @@ pub struct Vaults {
     catalog: Arc<Catalog>,
     service: Arc<dyn ArchiveService>,
     invalidator: OnceLock<Invalidator>,
-    /// Rung when the uploads have something to abort or to hurry with.
+    /// Those under way, and those that ended and weren't reported yet.
     inventories: Mutex<HashMap<String, Inventory>>,
     /// Rung when an inventory is asked for.
     asked: Notify,
@@ -89,15 +89,13 @@ impl From<Error> for crate::fs::Error {
             Error::Missing(_) => Errno::ENOENT,
             Error::Exists(_) => Errno::EEXIST,
             Error::NotEmpty(_) | Error::NotYet { .. } => Errno::ENOTEMPTY,
-            Error::Service(error) => match error.kind {
-                ErrorKind::Denied => Errno::EACCES,
-                ErrorKind::Unavailable => Errno::EHOSTUNREACH,
+            Error::Service(error) => match error.kind() {
+                Trouble::AccessDenied | Trouble::Credentials => Errno::EACCES,
+                Trouble::Unavailable => Errno::EHOSTUNREACH,
+                Trouble::Quota => Errno::EDQUOT,
                 _ => Errno::EIO,
             },
-            Error::Catalog(_) => match error {
-                Error::Catalog(error) => return crate::fs::Error::Catalog(error),
-                _ => Errno::EIO,
-            },
+            Error::Catalog(_) => Errno::EIO,
         };
         errno.into()
     }
@@ -164,10 +162,9 @@ impl Vaults {
         }
         match self.service.delete_vault(&text).await {
             Ok(()) => {}
-            Err(error) if error.kind == ErrorKind::NotEmpty => {
-                return Err(Error::NotYet { vault: text, reason: error.message });
+            Err(error) if error.kind() == Trouble::VaultNotEmpty => {
+                return Err(Error::NotYet { vault: text, reason: error.to_string() });
             }
-            Err(error) if error.kind == ErrorKind::NoVault => {}
             Err(error) => return Err(error.into()),
         }
         self.catalog.remove_vault(&text, now())?;
@@ -234,7 +231,7 @@ impl Vaults {
     pub async fn describe(&self, name: &str) -> Result<service::Vault, Error> {
         check_name(name.as_bytes())?;
         match self.service.vault(name).await {
-            Err(error) if error.kind == ErrorKind::NoVault => Err(Error::Missing(name.to_owned())),
+            Err(error) if error.kind() == Trouble::VaultMissing => Err(Error::Missing(name.to_owned())),
             other => Ok(other?),
         }
     }

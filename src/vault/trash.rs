@@ -3,7 +3,7 @@
 use super::Vaults;
 use crate::catalog;
 use crate::catalog::now;
-use crate::service::ErrorKind;
+use crate::service::Kind;
 
 /// How long a deletion that the service refused is put off, in nanoseconds.
 const LATER: i64 = 24 * 3600 * 1_000_000_000;
@@ -25,8 +25,8 @@ impl Vaults {
                 let archive = &trashed.archive;
                 match self.service.delete_archive(&trashed.vault, &archive.archive_id).await {
                     Ok(()) => self.catalog.purged(archive.row)?,
-                    Err(error) if error.kind == ErrorKind::NotFound => self.catalog.purged(archive.row)?,
-                    Err(error) if error.kind == ErrorKind::Unavailable => {
+                    Err(error) if error.kind() == Kind::NotFound => self.catalog.purged(archive.row)?,
+                    Err(error) if error.is_retryable() => {
                         log::warn!("the trash can't be emptied now: {error}");
                         return Ok(());
                     }
