@@ -14,7 +14,6 @@ use super::trash;
 use super::types::Archive;
 use super::types::ArchiveRow;
 use super::types::ContentId;
-use super::types::FileId;
 use super::types::Ino;
 use super::types::Inode;
 use super::types::Kind;
@@ -73,8 +72,8 @@ pub enum Adopted {
         dir: Ino,
         /// The name in it.
         name: Vec<u8>,
-        /// The store's file of a version that it replaced.
-        freed: Option<FileId>,
+        /// The file.
+        ino: Ino,
     },
     /// Another archive has its content or its name; it is in the trash.
     Duplicate,
@@ -209,7 +208,7 @@ fn adopt(tx: &Transaction, vault: VaultId, root: Ino, known: &KnownArchive, now:
         .execute(params![id, vault, placed.inode.ino as i64, known.size as i64, archive.row])?;
     tx.prepare_cached("UPDATE inode SET content = ?2, size = ?3, mtime = ?4, ctime = ?5 WHERE ino = ?1")?
         .execute(params![placed.inode.ino as i64, id, known.size as i64, known.mtime.unwrap_or(known.created), now])?;
-    Ok(Adopted::Added { dir: placed.dir, name: placed.name, freed: placed.freed })
+    Ok(Adopted::Added { dir: placed.dir, name: placed.name, ino: placed.inode.ino })
 }
 
 /// Where a file was put.
@@ -217,7 +216,6 @@ struct Placed {
     inode: Inode,
     dir: Ino,
     name: Vec<u8>,
-    freed: Option<FileId>,
 }
 
 /// Finds or makes the file for `known` at `path` below `root`, with the directories on the way. None when the name
@@ -245,13 +243,13 @@ fn place(tx: &Transaction, root: Ino, path: &[Vec<u8>], known: &KnownArchive, no
         };
     }
     let (changed_dir, changed_name) = changed.unwrap_or((dir.ino, name.clone()));
-    let placed = |inode, freed| Some(Placed { inode, dir: changed_dir, name: changed_name, freed });
+    let placed = |inode| Some(Placed { inode, dir: changed_dir, name: changed_name });
     match names::find(tx, dir.ino, name)? {
         None => {
             let (uid, gid) = known.owner.unwrap_or((dir.uid, dir.gid));
             let mode = Kind::File.bits() | known.mode.unwrap_or(0o644) & 0o7777;
             let new = NewInode { mode, uid, gid, rdev: 0, target: None, content: None };
-            Ok(placed(names::insert(tx, &dir, name, new, now)?, None))
+            Ok(placed(names::insert(tx, &dir, name, new, now)?))
         }
         Some(found) => {
             let Some(old) = found.content.filter(|_| found.kind() == Kind::File) else { return Ok(None) };
@@ -260,8 +258,9 @@ fn place(tx: &Transaction, root: Ino, path: &[Vec<u8>], known: &KnownArchive, no
             if old.state != State::Archived || !older {
                 return Ok(None);
             }
-            let freed = contents::discard(tx, old.id, &found, now, std::time::Duration::MAX)?;
-            Ok(placed(found, freed))
+            // Its file, if it has one, is doomed, and removed with the next sweep.
+            contents::discard(tx, old.id, &found, now, std::time::Duration::MAX)?;
+            Ok(placed(found))
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The inventory document: the list of a vault's archives, about a day old, as the output of an inventory job.
 //!
-//! JSON is what glacierfs asks for. CSV is read and written because the endpoint serves it and people have it: inside
+//! JSON is what glacierfs asks for, and reads as it arrives ([`read_json`]): a vault of millions of archives takes no more
+//! memory than one of ten. CSV is read and written because the endpoint serves it and people have it: inside
 //! quotes a `"` is written `\"` while a backslash stays as it is. Descriptions are the only free text and hold no line
 //! breaks, so a line is read from both ends, and whatever stands between is the description.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::io::{self, BufReader};
 
 use jiff::Timestamp;
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::glacier::treehash::TreeHash;
@@ -19,8 +22,8 @@ pub const CSV_HEADER: &str = "ArchiveId,ArchiveDescription,CreationDate,Size,SHA
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InventoryDate(pub Timestamp);
 
-impl std::fmt::Display for InventoryDate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for InventoryDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.0}", self.0)
     }
 }
@@ -69,6 +72,86 @@ pub struct InventoryArchive {
     /// The tree hash of all of it.
     #[serde(rename = "SHA256TreeHash")]
     pub tree_hash: TreeHash,
+}
+
+/// What [`read_json`] comes across.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// When the inventory was generated.
+    Generated(InventoryDate),
+    /// The next archive.
+    Archive(InventoryArchive),
+}
+
+/// Reads an inventory document in JSON and hands each item to `each` as it comes, until `each` answers `false`, which is
+/// an error like any other that ends it early. A document that is cut off is an error, after the items it has.
+pub fn read_json(reader: impl io::Read, each: &mut dyn FnMut(Item) -> bool) -> serde_json::Result<()> {
+    let mut json = serde_json::Deserializer::from_reader(BufReader::new(reader));
+    Document(each).deserialize(&mut json)?;
+    json.end()
+}
+
+/// Reads the document, and by [`Archives`] its list.
+struct Document<'a>(&'a mut dyn FnMut(Item) -> bool);
+
+struct Archives<'a>(&'a mut dyn FnMut(Item) -> bool);
+
+fn hand<E: de::Error>(each: &mut dyn FnMut(Item) -> bool, item: Item) -> Result<(), E> {
+    if each(item) { Ok(()) } else { Err(E::custom("nobody reads any further")) }
+}
+
+impl<'de> DeserializeSeed<'de> for Document<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Document<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an inventory document")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut listed = false;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "InventoryDate" => hand(self.0, Item::Generated(map.next_value()?))?,
+                "ArchiveList" => {
+                    map.next_value_seed(Archives(self.0))?;
+                    listed = true;
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        if listed { Ok(()) } else { Err(de::Error::missing_field("ArchiveList")) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Archives<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Archives<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of archives")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(archive) = list.next_element()? {
+            hand(self.0, Item::Archive(archive))?;
+        }
+        Ok(())
+    }
 }
 
 /// A line of a CSV inventory that can't be understood.
@@ -170,6 +253,31 @@ mod tests {
             let read: Inventory = serde_json::from_str(&json).expect(&json);
             assert_eq!(read.archives, inventory.archives);
         }
+    }
+
+    /// Promise: a document is read item by item; reading stops when told to, and one that is cut off is an error.
+    #[test]
+    fn json_item_by_item() {
+        let date = InventoryDate("2015-04-07T00:26:18Z".parse().expect("a time"));
+        let archives = vec![archive("a"), archive("b"), archive("c")];
+        let inventory = Inventory { vault_arn: "arn".into(), inventory_date: date, archives: archives.clone() };
+        let json = serde_json::to_string(&inventory).expect("serialises");
+        let all: Vec<_> = [Item::Generated(date)].into_iter().chain(archives.into_iter().map(Item::Archive)).collect();
+        let read = |json: &str, limit: usize| {
+            let mut items = Vec::new();
+            let result = read_json(json.as_bytes(), &mut |item| {
+                items.push(item);
+                items.len() < limit
+            });
+            (items, result.is_ok())
+        };
+        assert_eq!(read(&json, 9), (all.clone(), true));
+        assert_eq!(read(&json, 2), (all[..2].to_vec(), false));
+        for cut in 0..json.len() {
+            let (items, complete) = read(&json[..cut], 9);
+            assert!(!complete && all.starts_with(&items), "{cut}");
+        }
+        assert!(!read("{}", 9).1);
     }
 
     /// Promise: lines as the service writes them are read, quoted or not; a bad line is named.

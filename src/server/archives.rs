@@ -1,6 +1,6 @@
 //! Archives: upload in one request, delete; and the tree hash of a range of one.
 
-use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH};
+use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH, header::TRANSFER_ENCODING};
 use hyper::body::Incoming;
 use rusqlite::Connection;
 
@@ -12,7 +12,7 @@ use super::error::invalid;
 use super::files::INLINE;
 use super::object::NewObject;
 use super::reply::{Answer, Reply};
-use super::request::{description, number, required, tree_hash};
+use super::request::{description, number, required, text, tree_hash};
 use super::service::{Service, vault_at};
 use super::{ids, inventory, vaults};
 use crate::glacier::error::ServiceError;
@@ -114,11 +114,13 @@ impl Service {
     }
 }
 
-/// The length of an upload's body, which must be told.
+/// The length of an upload's body, which must be told: a body in chunks is refused. (Without either header there is none.)
 pub(super) fn content_length(headers: &HeaderMap) -> Result<u64, ServiceError> {
-    let sent =
-        required(headers, CONTENT_LENGTH.as_str()).map_err(|_| ServiceError::missing_parameter("Content-Length"))?;
-    number(sent).ok_or_else(|| invalid(format!("Invalid Content-Length: {sent}")))
+    match text(headers, CONTENT_LENGTH.as_str())? {
+        Some(sent) => number(sent).ok_or_else(|| invalid(format!("Invalid Content-Length: {sent}"))),
+        None if headers.contains_key(TRANSFER_ENCODING) => Err(ServiceError::missing_parameter("Content-Length")),
+        None => Ok(0),
+    }
 }
 
 /// The path of an archive.

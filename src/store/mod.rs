@@ -14,9 +14,13 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 /// The number that names a file here.
 pub type FileId = i64;
@@ -95,9 +99,10 @@ impl Store {
         })
     }
 
-    /// Sets aside every file that isn't `known`, into the directory `lost+found` beside the others, and answers how many
-    /// there were. Empty ones are removed: they were created just before a crash, and nobody was told of them.
-    pub fn sweep(&self, known: &HashSet<FileId>) -> io::Result<usize> {
+    /// Sets aside every file that isn't `known` and was last changed before `before`, into the directory `lost+found`
+    /// beside the others, and answers how many there were. Empty ones are removed: they were created just before a crash,
+    /// and nobody was told of them.
+    pub fn sweep(&self, known: &HashSet<FileId>, before: SystemTime) -> io::Result<usize> {
         let aside = self.root.join("lost+found");
         let mut found = 0;
         for n in 0..FAN_OUT {
@@ -107,7 +112,15 @@ impl Store {
                 if id.is_some_and(|id| known.contains(&id)) {
                     continue;
                 }
-                if entry.metadata()?.len() == 0 {
+                let meta = match entry.metadata() {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    other => other?,
+                };
+                let changed = UNIX_EPOCH + Duration::new(meta.ctime().max(0) as u64, meta.ctime_nsec() as u32);
+                if changed >= before {
+                    continue;
+                }
+                if meta.len() == 0 {
                     fs::remove_file(entry.path())?;
                     continue;
                 }
@@ -143,7 +156,9 @@ mod tests {
                 file.set_len(3).expect("grow");
             }
         }
-        assert_eq!(store.sweep(&HashSet::from([1])).expect("sweep"), 1);
+        assert_eq!(store.sweep(&HashSet::from([1]), UNIX_EPOCH).expect("sweep"), 0);
+        let later = SystemTime::now() + Duration::from_secs(60);
+        assert_eq!(store.sweep(&HashSet::from([1]), later).expect("sweep"), 1);
         assert!(store.file(1).is_ok());
         assert!(store.file(2).is_err());
         let aside: Vec<_> = fs::read_dir(tmp.path().join("lost+found")).expect("aside").collect();

@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod mountinfo;
+pub mod rate;
 pub mod retry;
 pub mod size;

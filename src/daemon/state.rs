@@ -1,0 +1,91 @@
+//! The state directory: made, and held by one daemon at a time.
+
+use std::fs;
+use std::fs::File;
+use std::fs::TryLockError;
+use std::io;
+use std::io::Read;
+use std::io::Seek;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// A state directory that this process holds. Another can take it when this is dropped, or when the process ends in
+/// whatever way.
+#[derive(Debug)]
+pub(super) struct StateDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why a state directory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another daemon has it.
+    #[error(
+        "the state directory {} is in use by process {pid}: that mount is alive; `glacierfs status` shows it, and \
+         another mount needs another --name or --state", path.display()
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// What the other wrote into its lock.
+        pid: String,
+    },
+    /// It can't be made or read.
+    #[error("the state directory {}: {source}", path.display())]
+    Io {
+        /// The directory, or a file in it.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+impl StateDir {
+    /// Makes the directory where it doesn't exist, for its owner only, and takes it.
+    pub(super) fn take(path: &Path) -> Result<Self, StateError> {
+        let io = |source| StateError::Io { path: path.to_path_buf(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(io)?;
+        let name = path.join("lock");
+        let mut lock = File::options().read(true).write(true).create(true).truncate(false).open(&name).map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                // A lock without a number is told of all the same.
+                let _ = lock.read_to_string(&mut pid);
+                return Err(StateError::InUse { path: path.to_path_buf(), pid: pid.trim().to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(io)?;
+        Ok(StateDir { path: path.to_path_buf(), _lock: lock })
+    }
+
+    /// A file in it.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Promise: one daemon a state directory, the second is told who has it, and an ended one leaves it free.
+    #[test]
+    fn one_daemon_a_directory() {
+        let tmp = tempfile::tempdir().expect("temporary directory");
+        let path = tmp.path().join("a/b");
+        let first = StateDir::take(&path).expect("the first takes it");
+        assert_eq!(fs::metadata(&path).expect("made").permissions().mode() & 0o777, 0o700);
+        let error = StateDir::take(&path).expect_err("the second is refused").to_string();
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        drop(first);
+        StateDir::take(&path).expect("free again");
+    }
+}

@@ -1,0 +1,107 @@
+//! What a daemon does on the side: sync, tidy, tell systemd, drain.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use super::ready;
+use crate::cache::Cache;
+use crate::catalog::Catalog;
+use crate::store::Store;
+use crate::upload::Uploads;
+use crate::util::size;
+
+/// How often the catalog is synced: names and attributes that nobody synced survive a power cut that comes later.
+const SYNC: Duration = Duration::from_secs(5);
+/// How often `systemctl status` gets a new line.
+const TELL: Duration = Duration::from_secs(5);
+
+/// Syncs the catalog, moves its log into its database, and removes files that are doomed, for ever.
+pub(super) async fn sync(catalog: Arc<Catalog>, cache: Arc<Cache>) {
+    let mut interval = tokio::time::interval(SYNC);
+    loop {
+        interval.tick().await;
+        let (catalog, cache) = (catalog.clone(), cache.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            if let Err(error) = catalog.sync() {
+                log::error!("the catalog can't be synced: {error}");
+            }
+            if let Err(error) = catalog.checkpoint().and_then(|_| cache.sweep()) {
+                log::error!("the catalog can't be tidied: {error}");
+            }
+        });
+        // A panic in there was logged, and the next round tries again.
+        let _ = done.await;
+    }
+}
+
+/// Tells systemd that the daemon isn't hung, if it wants to know.
+pub(super) async fn watchdog() {
+    let Some(interval) = ready::watchdog() else { return };
+    let mut interval = tokio::time::interval(interval);
+    loop {
+        interval.tick().await;
+        ready::alive();
+    }
+}
+
+/// Keeps the line in `systemctl status` up to date.
+pub(super) async fn tell(uploads: Arc<Uploads>, catalog: Arc<Catalog>) {
+    let mut interval = tokio::time::interval(TELL);
+    loop {
+        interval.tick().await;
+        if let Ok((files, bytes, _)) = catalog.queue() {
+            let queue = match files {
+                0 => "everything is archived".to_owned(),
+                _ => format!("{files} files ({}) wait to be archived", size::human(bytes)),
+            };
+            let paused = uploads.paused();
+            let trouble = paused.first().map(|pause| format!("; {} waits: {}", pause.vault, pause.reason));
+            ready::status(&(queue + trouble.as_deref().unwrap_or_default()));
+        }
+    }
+}
+
+/// Sets aside what is in the store and the catalog doesn't know, on a thread of its own. Only what was there before this
+/// moment is looked at.
+pub(super) fn set_aside_unknown(store: Arc<Store>, catalog: Arc<Catalog>) {
+    let before = SystemTime::now();
+    let sweep = move || {
+        let files = match catalog.files().and_then(|mut files| {
+            files.extend(catalog.doomed()?);
+            Ok(files)
+        }) {
+            Ok(files) => files,
+            Err(error) => return log::error!("the store can't be compared with the catalog: {error}"),
+        };
+        let known: HashSet<i64> = files.into_iter().collect();
+        match store.sweep(&known, before) {
+            Ok(0) => {}
+            Ok(found) => log::warn!(
+                "{found} files of the store aren't in the catalog: they were set aside in its lost+found, nothing was deleted"
+            ),
+            Err(error) => log::error!("the store can't be compared with the catalog: {error}"),
+        }
+    };
+    tokio::task::spawn_blocking(sweep);
+}
+
+/// Waits until everything is archived, `limit` at most.
+pub(super) async fn drain(uploads: &Uploads, catalog: &Catalog, limit: Duration) {
+    let deadline = Instant::now() + limit;
+    if let Err(error) = uploads.hurry(None) {
+        return log::error!("the queue can't be hurried: {error}");
+    }
+    loop {
+        let (files, bytes, _) = catalog.queue().unwrap_or_default();
+        let left = deadline.saturating_duration_since(Instant::now());
+        if files == 0 || left.is_zero() {
+            return;
+        }
+        ready::status(&format!("stopping: {files} files ({}) are still to be archived", size::human(bytes)));
+        ready::stopping_for(left + Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(100).min(left)).await;
+    }
+}

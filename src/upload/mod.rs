@@ -1,0 +1,355 @@
+//! From sealed to archived: the queue of uploads.
+//!
+//! The catalog is the queue: a sealed content whose time has come is uploaded, the longest waiting first, `requests` at a
+//! time, and retried for ever. Nothing here has to survive a crash but what the catalog has: an upload that was interrupted
+//! is found there again, and a multipart one goes on with the parts that the service lists.
+//!
+//! **Trouble** is of two kinds. Where the service can't be reached or doesn't accept us, the whole vault pauses, tries
+//! again after a while with growing distance, and says so; where one file fails, that file waits and the rest goes on.
+//!
+//! **A file that changes meanwhile** isn't held up: writing reopens its content and counts up its generation, and the
+//! archive of the old bytes, if it still comes to be, goes to the trash.
+
+mod send;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::sync::Semaphore;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cache::Cache;
+use crate::catalog;
+use crate::catalog::Archive;
+use crate::catalog::Catalog;
+use crate::catalog::ContentId;
+use crate::catalog::Sealed;
+use crate::catalog::VaultId;
+use crate::service::ArchiveService;
+use crate::service::Kind;
+use crate::store::Store;
+use crate::util::rate::Rate;
+use crate::util::retry::Backoff;
+
+/// Between tries of one file.
+const FILE: Backoff = Backoff { first: Duration::from_secs(2), cap: Duration::from_secs(600) };
+/// Between tries of a vault that isn't reachable.
+const VAULT: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
+/// Between tries of a vault where somebody must change something first.
+const DENIED: Backoff = Backoff { first: Duration::from_secs(60), cap: Duration::from_secs(600) };
+/// How often uploads that nobody wants any more are aborted.
+const TIDY: Duration = Duration::from_secs(60);
+
+/// What the queue is told when it starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Requests under way at a time.
+    pub requests: usize,
+    /// Bytes of a part, a power of two of MiB; none: as fits the file.
+    pub part_size: Option<u64>,
+}
+
+/// The queue of uploads.
+pub struct Uploads {
+    catalog: Arc<Catalog>,
+    store: Arc<Store>,
+    cache: Arc<Cache>,
+    service: Arc<dyn ArchiveService>,
+    settings: Settings,
+    /// One for each request under way, be it a file or a part.
+    requests: Semaphore,
+    /// Rung when something new waits.
+    sealed: Arc<Notify>,
+    active: Mutex<HashMap<ContentId, Arc<Active>>>,
+    paused: Mutex<HashMap<VaultId, Pause>>,
+    rate: Arc<Rate>,
+    archived: AtomicU64,
+    archived_bytes: AtomicU64,
+}
+
+/// A file that is being uploaded.
+#[derive(Debug)]
+pub struct Active {
+    /// Its content.
+    pub content: ContentId,
+    /// Its vault.
+    vault: VaultId,
+    /// Its path from the mount's root.
+    pub path: Vec<u8>,
+    /// Bytes.
+    pub size: u64,
+    sent: AtomicU64,
+}
+
+impl Active {
+    /// Bytes sent so far; more than there are when some had to be sent again.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// A vault whose uploads wait.
+#[derive(Clone, Debug)]
+pub struct Pause {
+    /// The vault's name.
+    pub vault: String,
+    /// What the service said.
+    pub reason: String,
+    /// Since when it doesn't work.
+    pub since: Timestamp,
+    /// When it is tried again.
+    until: i64,
+    failures: u32,
+}
+
+/// Why an upload didn't end in an archive.
+enum Failure {
+    /// The content is another one meanwhile.
+    Unwanted,
+    /// This file can't be uploaded now.
+    File(String),
+    /// Nothing can be uploaded to this vault now.
+    Vault(String, Backoff),
+}
+
+impl From<crate::service::Error> for Failure {
+    fn from(error: crate::service::Error) -> Self {
+        match error.kind() {
+            Kind::VaultMissing | Kind::AccessDenied | Kind::Credentials => Failure::Vault(error.to_string(), DENIED),
+            Kind::Unavailable | Kind::ClockSkew | Kind::Quota => Failure::Vault(error.to_string(), VAULT),
+            _ => Failure::File(error.to_string()),
+        }
+    }
+}
+
+impl From<catalog::Error> for Failure {
+    fn from(error: catalog::Error) -> Self {
+        Failure::File(error.to_string())
+    }
+}
+
+impl Uploads {
+    /// The queue of what `catalog` says is sealed. `sealed` is rung when there is more.
+    pub fn new(
+        catalog: Arc<Catalog>,
+        store: Arc<Store>,
+        cache: Arc<Cache>,
+        service: Arc<dyn ArchiveService>,
+        sealed: Arc<Notify>,
+        settings: Settings,
+    ) -> Self {
+        Uploads {
+            catalog,
+            store,
+            cache,
+            service,
+            settings,
+            requests: Semaphore::new(settings.requests),
+            sealed,
+            active: Mutex::default(),
+            paused: Mutex::default(),
+            rate: Arc::default(),
+            archived: AtomicU64::new(0),
+            archived_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Uploads what is due until `stopping` says so; uploads under way are given up then, and go on at the next start.
+    pub async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        let mut tidy = tokio::time::interval(TIDY);
+        loop {
+            let now = catalog::now();
+            for sealed in self.next(now) {
+                let active = Arc::new(Active {
+                    content: sealed.content.id,
+                    vault: sealed.content.vault,
+                    path: [sealed.vault.as_bytes(), b"/", sealed.path.as_slice()].concat(),
+                    size: sealed.content.size,
+                    sent: AtomicU64::new(0),
+                });
+                lock(&self.active).insert(sealed.content.id, active.clone());
+                tasks.spawn(self.clone().upload(sealed, active));
+            }
+            tokio::select! {
+                () = self.sealed.notified() => {}
+                () = self.until_next(now) => {}
+                Some(_) = tasks.join_next() => while tasks.try_join_next().is_some() {},
+                _ = tidy.tick() => { tasks.spawn(self.clone().tidy()); }
+                // That the sender is gone means the same.
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
+        }
+    }
+
+    /// Makes everything that waits due now, or one content, and ends all pauses.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub fn hurry(&self, content: Option<ContentId>) -> catalog::Result<()> {
+        for pause in lock(&self.paused).values_mut() {
+            pause.until = 0;
+        }
+        self.catalog.make_due(content, catalog::now())?;
+        self.sealed.notify_one();
+        Ok(())
+    }
+
+    /// What is being uploaded.
+    pub fn active(&self) -> Vec<Arc<Active>> {
+        let mut active: Vec<_> = lock(&self.active).values().cloned().collect();
+        active.sort_by(|a, b| a.path.cmp(&b.path));
+        active
+    }
+
+    /// The vaults whose uploads wait for the service.
+    pub fn paused(&self) -> Vec<Pause> {
+        lock(&self.paused).values().cloned().collect()
+    }
+
+    /// Bytes a second that are being sent.
+    pub fn rate(&self) -> f64 {
+        self.rate.per_second()
+    }
+
+    /// Files and bytes archived since the start.
+    pub fn archived(&self) -> (u64, u64) {
+        (self.archived.load(Ordering::Relaxed), self.archived_bytes.load(Ordering::Relaxed))
+    }
+
+    /// What can be begun now.
+    fn next(&self, now: i64) -> Vec<Sealed> {
+        let busy: HashMap<ContentId, VaultId> = lock(&self.active).iter().map(|(id, file)| (*id, file.vault)).collect();
+        let free = self.settings.requests.saturating_sub(busy.len());
+        if free == 0 {
+            return Vec::new();
+        }
+        // While a vault is being tried again, one file at a time is enough.
+        let paused: HashMap<VaultId, bool> =
+            lock(&self.paused).iter().map(|(id, pause)| (*id, pause.until > now)).collect();
+        let trying: RefCell<HashSet<VaultId>> = RefCell::new(busy.values().copied().collect());
+        let skip = |id: ContentId, vault: VaultId| {
+            busy.contains_key(&id)
+                || match paused.get(&vault) {
+                    None => false,
+                    Some(true) => true,
+                    Some(false) => !trying.borrow_mut().insert(vault),
+                }
+        };
+        self.catalog.due(now, free, &skip).unwrap_or_else(|error| {
+            log::error!("the queue of uploads can't be read: {error}");
+            Vec::new()
+        })
+    }
+
+    /// Waits until something becomes due, or a pause ends.
+    async fn until_next(&self, now: i64) {
+        let due = self.catalog.next_due(now).ok().flatten();
+        let paused = lock(&self.paused).values().map(|pause| pause.until).filter(|until| *until > now).min();
+        match due.into_iter().chain(paused).min() {
+            None => std::future::pending().await,
+            Some(at) => {
+                // Not longer than a minute, so that a stepped clock or a suspended machine delays nothing for long.
+                let wait = Duration::from_nanos(at.saturating_sub(now).max(0) as u64).min(Duration::from_secs(60));
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+
+    async fn upload(self: Arc<Self>, sealed: Sealed, active: Arc<Active>) {
+        let result = self.send(&sealed, &active).await;
+        let content = &sealed.content;
+        let outcome = match result {
+            Ok(archive) => self.record(&sealed, archive),
+            Err(Failure::Unwanted) => Ok(()),
+            Err(Failure::File(reason)) => {
+                log::warn!("{} isn't archived yet, and will be tried again: {reason}", show(&active.path));
+                self.catalog.upload_failed(content.id, &reason, later(FILE.wait(content.tries + 1)))
+            }
+            Err(Failure::Vault(reason, backoff)) => {
+                self.pause(&sealed, &reason, backoff);
+                self.catalog.upload_failed(content.id, &reason, catalog::now())
+            }
+        };
+        if let Err(error) = outcome {
+            log::error!("the catalog can't record an upload, which will be repeated: {error}");
+        }
+        lock(&self.active).remove(&content.id);
+    }
+
+    fn record(&self, sealed: &Sealed, archive: Archive) -> catalog::Result<()> {
+        let content = &sealed.content;
+        lock(&self.paused).remove(&content.vault);
+        if self.catalog.archived(content.id, content.generation, &archive, catalog::now())? {
+            self.cache.insert(content.id, content.size);
+            self.archived.fetch_add(1, Ordering::Relaxed);
+            self.archived_bytes.fetch_add(content.size, Ordering::Relaxed);
+            log::debug!("archived {} as {}", show(&sealed.path), archive.archive_id);
+        }
+        Ok(())
+    }
+
+    fn pause(&self, sealed: &Sealed, reason: &str, backoff: Backoff) {
+        let mut paused = lock(&self.paused);
+        let now = catalog::now();
+        let pause = paused.entry(sealed.content.vault).or_insert_with(|| {
+            log::warn!("uploads to vault {} wait: {reason}", sealed.vault);
+            Pause {
+                vault: sealed.vault.clone(),
+                reason: String::new(),
+                since: Timestamp::now(),
+                until: 0,
+                failures: 0,
+            }
+        });
+        // Several requests that failed together are one failure.
+        if pause.until <= now {
+            pause.failures += 1;
+            pause.until = later(backoff.wait(pause.failures));
+        }
+        pause.reason = reason.to_owned();
+    }
+
+    /// Aborts uploads whose content was overwritten or deleted.
+    async fn tidy(self: Arc<Self>) {
+        let unwanted = self.catalog.unwanted_uploads().unwrap_or_default();
+        for (upload, vault) in unwanted {
+            if lock(&self.active).contains_key(&upload.content) {
+                continue;
+            }
+            match self.service.abort(&vault, &upload.upload_id).await {
+                Ok(()) => {
+                    if let Err(error) = self.catalog.upload_gone(&upload.upload_id) {
+                        log::warn!("an aborted upload can't be forgotten: {error}");
+                    }
+                }
+                Err(error) => return log::debug!("an upload that nobody wants can't be aborted now: {error}"),
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `wait` from now, in nanoseconds since 1970.
+fn later(wait: Duration) -> i64 {
+    catalog::now().saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// A path for the log.
+fn show(path: &[u8]) -> impl std::fmt::Display {
+    String::from_utf8_lossy(path).into_owned()
+}

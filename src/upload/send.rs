@@ -1,0 +1,221 @@
+//! One sealed content becomes one archive: in one request, or in parts.
+
+use std::collections::HashMap;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::StreamExt;
+use futures_util::TryStreamExt;
+use futures_util::stream;
+
+use super::Active;
+use super::Failure;
+use super::Uploads;
+use crate::catalog::Archive;
+use crate::catalog::Sealed;
+use crate::catalog::State;
+use crate::catalog::Upload;
+use crate::catalog::now;
+use crate::service::Kind;
+use crate::service::Payload;
+use crate::service::PayloadHash;
+use crate::service::TreeHash;
+use crate::service::description;
+use crate::service::treehash;
+use crate::util::size::MIB;
+
+/// From this size on a file goes in parts.
+const MULTIPART: u64 = 64 * MIB;
+/// The part size that is chosen for a file that fits into that many.
+const USUAL_PART: u64 = 16 * MIB;
+/// Up to this size a file is read once, into memory, and hashed and sent from there.
+const IN_MEMORY: u64 = MIB;
+
+impl Uploads {
+    /// Uploads `sealed`, and answers the archive, whose tree hash the service has confirmed.
+    pub(super) async fn send(&self, sealed: &Sealed, active: &Arc<Active>) -> Result<Archive, Failure> {
+        let (archive_id, tree_hash) =
+            if sealed.content.size < MULTIPART { self.whole(sealed, active).await? } else { self.parts(sealed, active).await? };
+        Ok(Archive {
+            row: 0,
+            vault: sealed.content.vault,
+            archive_id,
+            size: sealed.content.size,
+            tree_hash: tree_hash.0,
+            created: now(),
+        })
+    }
+
+    async fn whole(&self, sealed: &Sealed, active: &Arc<Active>) -> Result<(String, TreeHash), Failure> {
+        let payload = self.counted(self.payload(sealed).await?, active);
+        let hash = payload.hash().await.map_err(|error| Failure::File(format!("its bytes can't be read: {error}")))?;
+        let _request = self.request().await?;
+        self.check_wanted(sealed)?;
+        let id = self.service.put(&sealed.vault, &describe(sealed), payload, &hash).await?;
+        Ok((id, hash.tree_hash))
+    }
+
+    /// Uploads in parts, leaving out those that the service has already: what an interrupted upload had sent isn't sent
+    /// again.
+    async fn parts(&self, sealed: &Sealed, active: &Arc<Active>) -> Result<(String, TreeHash), Failure> {
+        let (upload, have) = match self.resume(sealed).await? {
+            Some(resumed) => resumed,
+            None => (self.begin(sealed).await?, HashMap::new()),
+        };
+        let file = Arc::new(self.open(sealed).await?);
+        let size = sealed.content.size;
+        let offsets = (0..size.div_ceil(upload.part_size)).map(|n| n * upload.part_size);
+        let parts = stream::iter(offsets).map(|offset| {
+            let payload = Payload::file(file.clone(), offset, upload.part_size.min(size - offset));
+            self.part(sealed, active, &upload, offset, payload, have.get(&offset).copied())
+        });
+        let roots: Vec<TreeHash> = parts.buffered(self.settings.requests).try_collect().await?;
+        let root = treehash::combine(roots);
+        let id = self.service.complete(&sealed.vault, &upload.upload_id, size, root).await?;
+        Ok((id, root))
+    }
+
+    async fn part(
+        &self,
+        sealed: &Sealed,
+        active: &Arc<Active>,
+        upload: &Upload,
+        offset: u64,
+        payload: Payload,
+        have: Option<TreeHash>,
+    ) -> Result<TreeHash, Failure> {
+        let _request = self.request().await?;
+        self.check_wanted(sealed)?;
+        let payload = self.counted(payload, active);
+        let hash: PayloadHash =
+            payload.hash().await.map_err(|error| Failure::File(format!("its bytes can't be read: {error}")))?;
+        if have == Some(hash.tree_hash) {
+            active.sent.fetch_add(payload.len(), Ordering::Relaxed);
+            return Ok(hash.tree_hash);
+        }
+        match self.service.put_part(&sealed.vault, &upload.upload_id, offset, payload.clone(), &hash).await {
+            Ok(()) => Ok(hash.tree_hash),
+            Err(error) => {
+                if error.kind() == Kind::NotFound {
+                    // The service has forgotten the upload: the next try begins another.
+                    self.catalog.upload_gone(&upload.upload_id)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The upload that was begun for this content, and the hashes of its parts by their offset, if the service knows it.
+    async fn resume(&self, sealed: &Sealed) -> Result<Option<(Upload, HashMap<u64, TreeHash>)>, Failure> {
+        let Some(upload) = sealed.upload.clone() else { return Ok(None) };
+        match self.service.parts(&sealed.vault, &upload.upload_id).await {
+            Ok(parts) => {
+                log::info!("the upload of {} goes on: {} parts are there", super::show(&sealed.path), parts.len());
+                Ok(Some((upload, parts.into_iter().map(|part| (*part.range.start(), part.tree_hash)).collect())))
+            }
+            Err(error) if error.kind() == Kind::NotFound => {
+                self.catalog.upload_gone(&upload.upload_id)?;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn begin(&self, sealed: &Sealed) -> Result<Upload, Failure> {
+        let size = sealed.content.size;
+        let wanted = self.settings.part_size.unwrap_or(USUAL_PART);
+        let part_size = self.service.limits().part_size(size, wanted).ok_or_else(|| {
+            Failure::File(format!("its {size} bytes are more than an archive can have"))
+        })?;
+        let upload_id = self.service.begin(&sealed.vault, &describe(sealed), part_size).await?;
+        let upload = Upload {
+            content: sealed.content.id,
+            vault: sealed.content.vault,
+            upload_id,
+            part_size,
+            generation: sealed.content.generation,
+        };
+        self.catalog.upload_begun(&upload)?;
+        Ok(upload)
+    }
+
+    async fn payload(&self, sealed: &Sealed) -> Result<Payload, Failure> {
+        let file = self.open(sealed).await?;
+        let size = sealed.content.size;
+        if size > IN_MEMORY {
+            return Ok(Payload::file(Arc::new(file), 0, size));
+        }
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; size as usize];
+            file.read_exact_at(&mut bytes, 0).map(|()| bytes)
+        });
+        match read.await.map_err(std::io::Error::other).flatten() {
+            Ok(bytes) => Ok(Payload::bytes(bytes)),
+            Err(error) => Err(Failure::File(format!("its bytes can't be read: {error}"))),
+        }
+    }
+
+    /// Opens the content's file, and makes sure that it is as long as it was when it was sealed.
+    async fn open(&self, sealed: &Sealed) -> Result<std::fs::File, Failure> {
+        let (id, size) = (sealed.content.file.unwrap_or(sealed.content.id), sealed.content.size);
+        let store = self.store.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let file = store.read(id)?;
+            let found = file.metadata()?.len();
+            Ok((file, found))
+        });
+        match opened.await.map_err(std::io::Error::other).flatten() {
+            Ok((file, found)) if found == size => Ok(file),
+            Ok((_, found)) => {
+                self.check_wanted(sealed)?;
+                Err(Failure::File(format!(
+                    "its spool file has {found} bytes, but {size} were written: a power cut before they were synced \
+                     does that; write the file again"
+                )))
+            }
+            Err(error) => {
+                self.check_wanted(sealed)?;
+                Err(Failure::File(format!("its spool file can't be opened: {error}")))
+            }
+        }
+    }
+
+    fn counted(&self, payload: Payload, active: &Arc<Active>) -> Payload {
+        let (active, rate) = (active.clone(), self.rate.clone());
+        payload.on_sent(move |bytes| {
+            active.sent.fetch_add(bytes, Ordering::Relaxed);
+            rate.add(bytes);
+        })
+    }
+
+    async fn request(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Failure> {
+        // The semaphore is never closed.
+        self.requests.acquire().await.map_err(|_| Failure::Unwanted)
+    }
+
+    /// Fails when the content was written to, or deleted, since it was taken from the queue.
+    fn check_wanted(&self, sealed: &Sealed) -> Result<(), Failure> {
+        match self.catalog.content(sealed.content.id) {
+            Ok(content) if content.state == State::Sealed && content.generation == sealed.content.generation => Ok(()),
+            Ok(_) | Err(crate::catalog::Error::NotFound) => Err(Failure::Unwanted),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What the archive says of itself, so that the vault alone is enough to rebuild the tree.
+fn describe(sealed: &Sealed) -> String {
+    let inode = &sealed.inode;
+    description::encode(&description::Meta {
+        // Content IDs are positive.
+        content_key: sealed.content.id as u64,
+        size: sealed.content.size,
+        mode: inode.mode & 0o7777,
+        mtime_secs: inode.mtime.div_euclid(1_000_000_000),
+        mtime_nanos: inode.mtime.rem_euclid(1_000_000_000) as u32,
+        uid: inode.uid,
+        gid: inode.gid,
+        path: sealed.path.clone(),
+    })
+}

@@ -1,0 +1,279 @@
+//! A vault's inventory: asked for, waited for, and held against the catalog.
+//!
+//! What the inventory names and the catalog doesn't know becomes files. Nothing is ever deleted on its strength: it lags by
+//! up to a day.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+
+use super::Error;
+use super::Vaults;
+use crate::catalog::Adopted;
+use crate::catalog::KnownArchive;
+use crate::catalog::Vault;
+use crate::catalog::now;
+use crate::fs::Invalidate;
+use crate::service;
+use crate::service::ArchiveRecord;
+use crate::service::InventoryItem;
+use crate::service::JobKind;
+use crate::service::JobStatus;
+use crate::service::Kind as Trouble;
+use crate::service::description;
+use crate::service::description::Description;
+use crate::service::description::Origin;
+
+/// The first wait between two looks at a job, and the longest; each is a tenth longer than the one before.
+const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(300));
+/// How many archives become files in one transaction.
+const BATCH: usize = 500;
+/// How long the inventory of a service usually takes.
+const USUAL: Duration = Duration::from_secs(4 * 3600);
+
+/// How far the inventory of a vault is.
+#[derive(Clone, Debug)]
+pub struct Inventory {
+    /// The vault.
+    pub vault: String,
+    /// How far it is.
+    pub state: InventoryState,
+    /// The job.
+    pub job_id: Option<String>,
+    /// When the job was started.
+    pub started: Option<Timestamp>,
+    /// When it may be done.
+    pub eta: Option<Timestamp>,
+    /// When the inventory was taken.
+    pub date: Option<String>,
+}
+
+/// How far an inventory is.
+#[derive(Clone, Debug)]
+pub enum InventoryState {
+    /// The job is to be started, or under way.
+    Waiting,
+    /// It is in the catalog.
+    Done(Report),
+    /// It isn't.
+    Failed(String),
+}
+
+/// What came of an inventory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Archives in the inventory.
+    pub archives: u64,
+    /// Those that the catalog had.
+    pub known: u64,
+    /// Those that became files.
+    pub added: u64,
+    /// Those whose name or content another, newer one has; they are in the trash.
+    pub duplicates: u64,
+    /// Archives of the catalog that the inventory lacks: too new for it, or gone.
+    pub missing: u64,
+}
+
+impl Vaults {
+    /// Starts the inventory of vault `name`, or reports on the one that was started; one that has ended is reported once,
+    /// and the next call starts another.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], the catalog's.
+    pub fn inventory(&self, name: &str) -> Result<Inventory, Error> {
+        if self.catalog.vault(name)?.is_none() {
+            return Err(Error::Missing(name.to_owned()));
+        }
+        let mut inventories = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = inventories.entry(name.to_owned()).or_insert_with(|| {
+            self.asked.notify_one();
+            Inventory {
+                vault: name.to_owned(),
+                state: InventoryState::Waiting,
+                job_id: None,
+                started: None,
+                eta: None,
+                date: None,
+            }
+        });
+        let report = current.clone();
+        if !matches!(report.state, InventoryState::Waiting) {
+            inventories.remove(name);
+        }
+        Ok(report)
+    }
+
+    /// The inventories that are under way.
+    pub fn inventories(&self) -> Vec<Inventory> {
+        let inventories = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
+        inventories.values().filter(|one| matches!(one.state, InventoryState::Waiting)).cloned().collect()
+    }
+
+    /// Sets to work on the inventories that were asked for and have no job yet.
+    pub(super) fn start_inventories(self: Arc<Self>) {
+        for one in self.inventories() {
+            // Noting the time marks it as taken.
+            if one.started.is_none() {
+                self.update(&one.vault, |one| one.started = Some(Timestamp::now()));
+                let vaults = self.clone();
+                tokio::spawn(async move {
+                    let state = match vaults.take_inventory(&one.vault).await {
+                        Ok(report) => InventoryState::Done(report),
+                        Err(error) => InventoryState::Failed(error.to_string()),
+                    };
+                    vaults.update(&one.vault, |one| one.state = state);
+                });
+            }
+        }
+    }
+
+    fn update(&self, vault: &str, change: impl FnOnce(&mut Inventory)) {
+        let mut inventories = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(one) = inventories.get_mut(vault) {
+            change(one);
+        }
+    }
+
+    async fn take_inventory(&self, name: &str) -> Result<Report, Error> {
+        let vault = self.catalog.vault(name)?.ok_or_else(|| Error::Missing(name.to_owned()))?;
+        let job = self.inventory_job(name).await?;
+        let mut items = self.service.inventory(name, &job).await?;
+        let mut archives = Vec::new();
+        let mut date = None;
+        while let Some(item) = items.try_next().await? {
+            match item {
+                InventoryItem::Generated(at) => date = Some(at),
+                InventoryItem::Archive(archive) => archives.push(archive),
+            }
+        }
+        let report = self.reconcile(&vault, archives)?;
+        let date = date.map_or_else(|| "an unknown time".to_owned(), |date| date.to_string());
+        self.catalog.inventory_reconciled(vault.id, &date)?;
+        self.update(name, |one| one.date = Some(date.clone()));
+        log::info!(
+            "inventory of {name} as of {}: {} archives, {} new files, {} duplicates, {} missing",
+            date,
+            report.archives,
+            report.added,
+            report.duplicates,
+            report.missing
+        );
+        Ok(report)
+    }
+
+    /// A finished inventory job: one that exists, whoever started it, or a new one that is waited for.
+    async fn inventory_job(&self, name: &str) -> Result<String, Error> {
+        let jobs = self.service.jobs(name).await?;
+        let under_way = jobs.iter().filter(|job| job.kind == JobKind::Inventory && job.status == JobStatus::InProgress).max_by_key(|job| job.created);
+        let (id, started) = match under_way {
+            Some(job) => (job.id.clone(), job.created),
+            None => {
+                let asked = self.service.request_inventory(name).await.map_err(|error| match error.kind() {
+                    Trouble::NotFound => service::Error::new(
+                        Trouble::NotFound,
+                        false,
+                        format!(
+                            "vault {name} has no inventory yet: the service takes the first one about a day after the \
+                             first upload ({error})"
+                        ),
+                    ),
+                    _ => error,
+                })?;
+                (asked, Timestamp::now())
+            }
+        };
+        self.update(name, |one| {
+            one.job_id = Some(id.clone());
+            one.started = Some(started);
+            one.eta = started.checked_add(USUAL).ok();
+        });
+        let mut wait = LOOK.0;
+        loop {
+            match self.service.job(name, &id).await {
+                Ok(job) => match job.status {
+                    JobStatus::Succeeded => return Ok(id),
+                    JobStatus::Failed(reason) => {
+                        let message = format!("the inventory job of {name} failed: {reason}");
+                        return Err(service::Error::new(Trouble::Invalid, false, message).into());
+                    }
+                    JobStatus::InProgress => {}
+                },
+                // Hours lie ahead: a service that can't be reached now is no reason to give up.
+                Err(error) if error.is_retryable() => log::debug!("{error}"),
+                Err(error) => return Err(error.into()),
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.mul_f64(1.1).min(LOOK.1);
+        }
+    }
+
+    fn reconcile(&self, vault: &Vault, mut listed: Vec<ArchiveRecord>) -> Result<Report, Error> {
+        let known = self.catalog.archive_ids(vault.id)?;
+        let there: HashSet<&str> = listed.iter().map(|one| one.archive_id.as_str()).collect();
+        let missing = known.iter().filter(|id| !there.contains(id.as_str())).count() as u64;
+        let mut report = Report { archives: listed.len() as u64, missing, ..Report::default() };
+        // The newest first: of several with one name it gets the name.
+        listed.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.archive_id.cmp(&b.archive_id)));
+        for batch in listed.chunks(BATCH) {
+            let batch: Vec<KnownArchive> = batch.iter().map(known_archive).collect();
+            for adopted in self.catalog.adopt(vault.id, &batch, now())? {
+                match adopted {
+                    Adopted::Known => report.known += 1,
+                    Adopted::Duplicate => report.duplicates += 1,
+                    Adopted::Added { dir, name, ino } => {
+                        report.added += 1;
+                        self.changed(dir, &name);
+                        self.tell(&Invalidate::Inode(ino));
+                    }
+                }
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// What an archive's description makes of it.
+fn known_archive(listed: &ArchiveRecord) -> KnownArchive {
+    let mut known = KnownArchive {
+        archive_id: listed.archive_id.clone(),
+        size: listed.size,
+        tree_hash: listed.tree_hash.0,
+        created: nanos(listed.created.as_nanosecond()),
+        content: None,
+        path: None,
+        mode: None,
+        owner: None,
+        mtime: None,
+    };
+    match description::parse(&listed.description) {
+        None => {}
+        Some(Description::Name(path)) => known.path = Some(components(&path)),
+        Some(Description::Own { meta, partial }) => {
+            known.content = i64::try_from(meta.content_key).ok().filter(|id| *id > 0);
+            known.mode = Some(meta.mode);
+            known.owner = Some((meta.uid, meta.gid));
+            known.mtime = Some(nanos(i128::from(meta.mtime_secs) * 1_000_000_000 + i128::from(meta.mtime_nanos)));
+            known.path = description::safe_path(&meta.path, Origin::Own).map(|path| {
+                let mut components = components(&path);
+                if partial {
+                    // Its leading directories didn't fit into the description.
+                    components.insert(0, b".partial".to_vec());
+                }
+                components
+            });
+        }
+    }
+    known
+}
+
+fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()
+}
+
+fn nanos(time: i128) -> i64 {
+    time.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}

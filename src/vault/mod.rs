@@ -1,0 +1,271 @@
+//! Vaults: the service's, and the directories at the root of the mount, kept in step.
+//!
+//! A vault is made or deleted in the service first, then in the catalog; the list of all vaults is fetched now and then,
+//! so that those which others made appear. `inventory` brings in the archives that others put there.
+
+mod inventory;
+mod trash;
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use tokio::sync::Notify;
+
+pub use inventory::Inventory;
+pub use inventory::InventoryState;
+pub use inventory::Report;
+
+use crate::catalog;
+use crate::catalog::Catalog;
+use crate::catalog::Inode;
+use crate::catalog::Kind;
+use crate::catalog::NewInode;
+use crate::catalog::ROOT;
+use crate::catalog::now;
+use crate::fs::Caller;
+use crate::fs::Invalidate;
+use crate::service;
+use crate::service::ArchiveService;
+use crate::service::Kind as Trouble;
+
+/// What a vault may be called; the tail of every message about a bad name.
+const NAMES: &str = "1 to 255 of a-z, A-Z, 0-9, '_', '-' and '.', not only dots";
+
+/// Tells the kernel of a change.
+type Invalidator = Box<dyn Fn(&Invalidate) + Send + Sync>;
+
+/// The vaults of the account.
+pub struct Vaults {
+    catalog: Arc<Catalog>,
+    service: Arc<dyn ArchiveService>,
+    invalidator: OnceLock<Invalidator>,
+    /// Those under way, and those that ended and weren't reported yet.
+    inventories: Mutex<HashMap<String, Inventory>>,
+    /// Rung when an inventory is asked for.
+    asked: Notify,
+}
+
+/// Why something with a vault failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name can't be a vault's.
+    #[error("{0:?} is not a name for a vault: allowed are {NAMES}")]
+    Name(String),
+    /// There is no such vault.
+    #[error("there is no vault {0:?}")]
+    Missing(String),
+    /// There is one already.
+    #[error("vault {0:?} exists already")]
+    Exists(String),
+    /// It has files.
+    #[error("vault {0:?} isn't empty: delete its files first")]
+    NotEmpty(String),
+    /// The service still counts archives in it.
+    #[error("vault {vault:?} can't be deleted yet: {reason}")]
+    NotYet {
+        /// The vault.
+        vault: String,
+        /// What the service said.
+        reason: String,
+    },
+    /// The service failed otherwise.
+    #[error(transparent)]
+    Service(#[from] service::Error),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+}
+
+impl From<Error> for crate::fs::Error {
+    fn from(error: Error) -> Self {
+        log::warn!("{error}");
+        let errno = match &error {
+            Error::Name(_) => Errno::EINVAL,
+            Error::Missing(_) => Errno::ENOENT,
+            Error::Exists(_) => Errno::EEXIST,
+            Error::NotEmpty(_) | Error::NotYet { .. } => Errno::ENOTEMPTY,
+            Error::Service(error) => match error.kind() {
+                Trouble::AccessDenied | Trouble::Credentials => Errno::EACCES,
+                Trouble::Unavailable => Errno::EHOSTUNREACH,
+                Trouble::Quota => Errno::EDQUOT,
+                _ => Errno::EIO,
+            },
+            Error::Catalog(_) => Errno::EIO,
+        };
+        errno.into()
+    }
+}
+
+/// Whether `name` can be a vault's: 1 to 255 of `a-z A-Z 0-9 _ - .` (G14, "Vault name constraints"); names of dots only are
+/// directories that exist already.
+fn check_name(name: &[u8]) -> Result<&str, Error> {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    match std::str::from_utf8(name) {
+        Ok(text)
+            if (1..=255).contains(&name.len()) && name.iter().all(allowed) && name.iter().any(|byte| *byte != b'.') =>
+        {
+            Ok(text)
+        }
+        _ => Err(Error::Name(String::from_utf8_lossy(name).into_owned())),
+    }
+}
+
+impl Vaults {
+    /// The vaults of `service`, with their directories in `catalog`.
+    pub fn new(catalog: Arc<Catalog>, service: Arc<dyn ArchiveService>) -> Self {
+        Vaults {
+            catalog,
+            service,
+            invalidator: OnceLock::new(),
+            inventories: Mutex::default(),
+            asked: Notify::new(),
+        }
+    }
+
+    /// Who is told of changes that the kernel doesn't know of. To be called once, when the mount is there.
+    pub fn on_change(&self, invalidator: impl Fn(&Invalidate) + Send + Sync + 'static) {
+        // A second call would be a second mount of one daemon, which there isn't.
+        let _ = self.invalidator.set(Box::new(invalidator));
+    }
+
+    /// Makes a vault, in the service and as a directory with permission bits `mode`.
+    ///
+    /// # Errors
+    /// [`Error::Name`], [`Error::Exists`], the service's.
+    pub async fn create(&self, name: &[u8], mode: u32, caller: Caller) -> Result<Inode, Error> {
+        let name = check_name(name)?;
+        if self.catalog.vault(name)?.is_some() {
+            return Err(Error::Exists(name.to_owned()));
+        }
+        self.service.create_vault(name).await?;
+        let (inode, added) = self.catalog.add_vault(name, "", directory(mode, caller), now())?;
+        if added {
+            self.changed(ROOT, name.as_bytes());
+        }
+        Ok(inode)
+    }
+
+    /// Deletes an empty vault, in the service and its directory.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::NotEmpty`], [`Error::NotYet`], the service's.
+    pub async fn delete(&self, name: &[u8]) -> Result<(), Error> {
+        let text = String::from_utf8_lossy(name).into_owned();
+        let Some(vault) = self.catalog.vault(&text)? else { return Err(Error::Missing(text)) };
+        if !self.catalog.vault_is_empty(&vault)? {
+            return Err(Error::NotEmpty(text));
+        }
+        match self.service.delete_vault(&text).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == Trouble::VaultNotEmpty => {
+                return Err(Error::NotYet { vault: text, reason: error.to_string() });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.catalog.remove_vault(&text, now())?;
+        self.changed(ROOT, name);
+        Ok(())
+    }
+
+    /// Gives every vault of the account a directory. Answers how many are new. One that the service doesn't list any more
+    /// keeps its directory: what is in it is the user's to delete.
+    ///
+    /// # Errors
+    /// The service's, the catalog's.
+    pub async fn refresh(&self) -> Result<usize, Error> {
+        let listed = self.service.vaults().await?;
+        let owner = self.catalog.inode(ROOT)?;
+        let caller = Caller { uid: owner.uid, gid: owner.gid };
+        let mut new = 0;
+        for vault in &listed {
+            let (_, added) = self.catalog.add_vault(&vault.name, &vault.arn, directory(0o755, caller), now())?;
+            if added {
+                new += 1;
+                self.changed(ROOT, vault.name.as_bytes());
+            }
+        }
+        let names: HashSet<&str> = listed.iter().map(|vault| vault.name.as_str()).collect();
+        for vault in self.catalog.vaults()? {
+            if !names.contains(vault.name.as_str()) {
+                log::warn!("vault {} has a directory, but the service doesn't list it", vault.name);
+            }
+        }
+        Ok(new)
+    }
+
+    /// Keeps the directories in step, and empties the trash, until the task is dropped.
+    pub async fn run(self: Arc<Self>) {
+        /// How often the service is asked for its vaults.
+        const REFRESH: Duration = Duration::from_secs(3600);
+        let mut refresh = tokio::time::interval(REFRESH);
+        loop {
+            tokio::select! {
+                _ = refresh.tick() => {
+                    if let Err(error) = self.refresh().await {
+                        log::warn!("the list of vaults can't be fetched, and will be in an hour: {error}");
+                    }
+                    self.empty_trash().await;
+                }
+                () = self.asked.notified() => self.clone().start_inventories(),
+            }
+        }
+    }
+
+    /// All vaults as the service tells of them.
+    ///
+    /// # Errors
+    /// The service's.
+    pub async fn list(&self) -> Result<Vec<service::Vault>, Error> {
+        Ok(self.service.vaults().await?)
+    }
+
+    /// A vault as the service tells of it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], the service's.
+    pub async fn describe(&self, name: &str) -> Result<service::Vault, Error> {
+        check_name(name.as_bytes())?;
+        match self.service.vault(name).await {
+            Err(error) if error.kind() == Trouble::VaultMissing => Err(Error::Missing(name.to_owned())),
+            other => Ok(other?),
+        }
+    }
+
+    fn changed(&self, parent: catalog::Ino, name: &[u8]) {
+        self.tell(&Invalidate::Entry { parent, name: name.to_vec() });
+    }
+
+    fn tell(&self, what: &Invalidate) {
+        if let Some(invalidator) = self.invalidator.get() {
+            invalidator(what);
+        }
+    }
+}
+
+/// A vault's directory.
+fn directory(mode: u32, caller: Caller) -> NewInode<'static> {
+    let mode = Kind::Directory.bits() | mode & 0o7777;
+    NewInode { mode, uid: caller.uid, gid: caller.gid, rdev: 0, target: None, content: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Promise: the service's rule for names, and a message that says it.
+    #[test]
+    fn names_of_vaults() {
+        for good in ["a", "A-9_z.", ".hidden", &"x".repeat(255)] {
+            assert!(check_name(good.as_bytes()).is_ok(), "{good}");
+        }
+        for bad in [&b""[..], b".", b"..", b"a b", b"a/b", b"\xff", "é".as_bytes(), &[b'x'; 256]] {
+            let message = check_name(bad).expect_err("refused").to_string();
+            assert!(message.contains("allowed are 1 to 255"), "{message}");
+        }
+    }
+}
