@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 pub mod fs;
 pub mod glacier;
+pub mod server;
 pub mod service;
 pub mod store;
 pub mod util;

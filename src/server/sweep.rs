@@ -1,0 +1,38 @@
+//! The removal of what time has made invisible: expired jobs with their outputs, and uploads that nobody asks for any more.
+//!
+//! Whether something has expired is decided where it is looked for; sweeping only frees its space, so it may come late.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::db::{Tx, jobs, uploads};
+use super::service::Service;
+use super::{jobs::LIFETIME, multipart::IDLE};
+use crate::glacier::error::ServiceError;
+
+/// How often to look.
+const INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// How many to remove in one transaction, so that no request waits long behind it.
+const BATCH: usize = 200;
+
+/// Sweeps at the start and then from time to time, until it is dropped.
+pub(super) async fn sweep_forever(service: Arc<Service>) {
+    loop {
+        if let Err(error) = sweep(&service).await {
+            log::warn!("removing what has expired failed, it is tried again: {error}");
+        }
+        service.clock.sleep(INTERVAL).await;
+    }
+}
+
+/// Removes everything that has expired by now.
+pub(super) async fn sweep(service: &Service) -> Result<(), ServiceError> {
+    let now = service.now();
+    let batch = move |tx: &Tx<'_>| {
+        let jobs = jobs::remove_completed(tx, now - LIFETIME, BATCH)?;
+        let uploads = uploads::remove_idle(tx, now - IDLE, BATCH)?;
+        Ok(jobs.max(uploads) == BATCH)
+    };
+    while service.write(batch).await? {}
+    Ok(())
+}
