@@ -38,6 +38,8 @@ pub use contents::Begun;
 pub use contents::Sealed;
 pub use contents::Start;
 pub use jobs::Job;
+pub use jobs::JobState;
+pub use jobs::Waiting;
 pub use names::Entry;
 pub use names::NewInode;
 pub use names::Removed;

@@ -98,13 +98,16 @@ CREATE TABLE upload (
 CREATE TABLE job (
     id      INTEGER PRIMARY KEY,
     vault   INTEGER NOT NULL,
-    archive INTEGER,                            -- NULL: an inventory
-    first   INTEGER NOT NULL DEFAULT 0,         -- bytes of the archive, inclusive
-    last    INTEGER NOT NULL DEFAULT 0,
+    archive INTEGER NOT NULL,
+    first   INTEGER NOT NULL,                   -- bytes of the archive, inclusive
+    last    INTEGER NOT NULL,
     tier    TEXT NOT NULL,
-    job_id  TEXT,                               -- NULL: not yet accepted by the service
+    state   INTEGER NOT NULL DEFAULT 0,         -- 0 planned, 1 accepted by the service, 2 its output can be fetched
+    job_id  TEXT,                               -- the service's name for it, once accepted
     created INTEGER NOT NULL
 );
+CREATE INDEX job_archive ON job (archive, first);
+CREATE INDEX job_state ON job (state, vault, id);
 CREATE TABLE trash (
     archive INTEGER PRIMARY KEY,
     content INTEGER,                            -- NULL: an archive that no content has (a double, say)

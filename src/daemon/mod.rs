@@ -147,8 +147,10 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     let settings = upload::Settings { requests: config.uploads, part_size: config.part_size };
     let uploads =
         Arc::new(Uploads::new(catalog.clone(), store.clone(), cache.clone(), service.clone(), sealed, settings));
-    let settings = recall::Settings { window: config.recall_window, tier: config.tier.as_str().to_owned() };
-    let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), service.clone(), settings)?);
+    // Both know the same three words.
+    let tier = config.tier.as_str().parse().unwrap_or_default();
+    let settings = recall::Settings { window: config.recall_window, tier };
+    let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), service.clone(), settings));
     let vaults = Arc::new(Vaults::new(catalog.clone(), service));
 
     first_contact(&catalog, &vaults).await?;
@@ -173,7 +175,6 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         fuse::Options { allow_other: config.allow_other, read_only: config.read_only, threads: config.threads };
     let (mounted, mut ended) = fuse::mount(&config.mountpoint, options, shared)?;
     vaults.on_change(mounted.invalidator());
-    recall.on_change(mounted.invalidator());
     log::info!("{} is mounted at {}", endpoint, config.mountpoint.display());
 
     let (end_uploads, uploads_end) = watch::channel(false);

@@ -83,7 +83,7 @@ impl Adapter {
 
     fn entry(&self, result: Result<Inode>, reply: ReplyEntry) {
         match result {
-            Ok(inode) => reply.entry_with_ttls(&attr(&inode), &self.ttl(&inode), &LONG, GENERATION),
+            Ok(inode) => reply.entry_with_ttls(&self.ttl(&inode), &LONG, &attr(&inode), GENERATION),
             Err(error) => reply.error(errno(&error)),
         }
     }
@@ -211,7 +211,7 @@ impl fuser::Filesystem for Adapter {
         let name = name.as_bytes().to_vec();
         let work = async move { vaults.create(&name, mode, caller).await.map_err(Error::from) };
         self.shared.wait(req.pid(), work, move |result: Result<Inode>| match result {
-            Ok(inode) => reply.entry_with_ttls(&attr(&inode), &LONG, &LONG, GENERATION),
+            Ok(inode) => reply.entry(&LONG, &attr(&inode), GENERATION),
             Err(error) => reply.error(errno(&error)),
         });
     }
@@ -270,13 +270,9 @@ impl fuser::Filesystem for Adapter {
     ) {
         let answer = |result: Result<(Inode, Opened)>| match result {
             // The kernel drops these attributes itself at the first write, and then gets some that it may not keep.
-            Ok((inode, opened)) => reply.created(
-                &LONG,
-                &attr(&inode),
-                GENERATION,
-                FileHandle(opened.handle),
-                FopenFlags::FOPEN_KEEP_CACHE,
-            ),
+            Ok((inode, opened)) => {
+                reply.created(&LONG, &attr(&inode), GENERATION, FileHandle(opened.handle), FopenFlags::FOPEN_KEEP_CACHE)
+            }
             Err(error) => reply.error(errno(&error)),
         };
         let caller = caller(req);
@@ -411,7 +407,16 @@ impl fuser::Filesystem for Adapter {
             Ok(room) => {
                 let free = room.available / BLOCK;
                 let block = BLOCK as u32;
-                reply.statfs(room.total / BLOCK, free, free, room.files, room.files_free, block, NAME_MAX as u32, block);
+                reply.statfs(
+                    room.total / BLOCK,
+                    free,
+                    free,
+                    room.files,
+                    room.files_free,
+                    block,
+                    NAME_MAX as u32,
+                    block,
+                );
             }
             Err(error) => reply.error(errno(&error)),
         }
@@ -492,12 +497,7 @@ impl fuser::Filesystem for Adapter {
 impl Adapter {
     /// Hands the entries of `dir` to `add` from position `offset` on, until it says that the reply is full. Positions:
     /// 1 is behind `.`, 2 behind `..`, and an entry's is 2 more than its cookie.
-    fn list(
-        &self,
-        dir: u64,
-        offset: u64,
-        mut add: impl FnMut(u64, u64, &[u8], Kind, &Inode) -> bool,
-    ) -> Result<()> {
+    fn list(&self, dir: u64, offset: u64, mut add: impl FnMut(u64, u64, &[u8], Kind, &Inode) -> bool) -> Result<()> {
         let fs = &self.shared.fs;
         if offset < 1 {
             let inode = fs.getattr(dir)?;

@@ -11,7 +11,8 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The signals that count, as bits of the masks in `/proc`.
-const DEADLY: u64 = bit(libc::SIGKILL) | bit(libc::SIGINT) | bit(libc::SIGTERM) | bit(libc::SIGHUP) | bit(libc::SIGQUIT);
+const DEADLY: u64 =
+    bit(libc::SIGKILL) | bit(libc::SIGINT) | bit(libc::SIGTERM) | bit(libc::SIGHUP) | bit(libc::SIGQUIT);
 
 const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
@@ -66,7 +67,9 @@ mod tests {
     #[test]
     fn only_deadly_signals_count() {
         let status = |pending: u64, blocked: u64, ignored: u64| {
-            format!("Name:\tx\nSigPnd:\t{pending:016x}\nShdPnd:\t0000000000000000\nSigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\n")
+            format!(
+                "Name:\tx\nSigPnd:\t{pending:016x}\nShdPnd:\t0000000000000000\nSigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\n"
+            )
         };
         let int = bit(libc::SIGINT);
         assert!(deadly_signal_pending(&status(int, 0, 0)));

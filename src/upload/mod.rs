@@ -305,13 +305,7 @@ impl Uploads {
         let now = catalog::now();
         let pause = paused.entry(sealed.content.vault).or_insert_with(|| {
             log::warn!("uploads to vault {} wait: {reason}", sealed.vault);
-            Pause {
-                vault: sealed.vault.clone(),
-                reason: String::new(),
-                since: Timestamp::now(),
-                until: 0,
-                failures: 0,
-            }
+            Pause { vault: sealed.vault.clone(), reason: String::new(), since: Timestamp::now(), until: 0, failures: 0 }
         });
         // Several requests that failed together are one failure.
         if pause.until <= now {

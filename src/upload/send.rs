@@ -35,8 +35,11 @@ const IN_MEMORY: u64 = MIB;
 impl Uploads {
     /// Uploads `sealed`, and answers the archive, whose tree hash the service has confirmed.
     pub(super) async fn send(&self, sealed: &Sealed, active: &Arc<Active>) -> Result<Archive, Failure> {
-        let (archive_id, tree_hash) =
-            if sealed.content.size < MULTIPART { self.whole(sealed, active).await? } else { self.parts(sealed, active).await? };
+        let (archive_id, tree_hash) = if sealed.content.size < MULTIPART {
+            self.whole(sealed, active).await?
+        } else {
+            self.parts(sealed, active).await?
+        };
         Ok(Archive {
             row: 0,
             vault: sealed.content.vault,
@@ -125,9 +128,11 @@ impl Uploads {
     async fn begin(&self, sealed: &Sealed) -> Result<Upload, Failure> {
         let size = sealed.content.size;
         let wanted = self.settings.part_size.unwrap_or(USUAL_PART);
-        let part_size = self.service.limits().part_size(size, wanted).ok_or_else(|| {
-            Failure::File(format!("its {size} bytes are more than an archive can have"))
-        })?;
+        let part_size = self
+            .service
+            .limits()
+            .part_size(size, wanted)
+            .ok_or_else(|| Failure::File(format!("its {size} bytes are more than an archive can have")))?;
         let upload_id = self.service.begin(&sealed.vault, &describe(sealed), part_size).await?;
         let upload = Upload {
             content: sealed.content.id,

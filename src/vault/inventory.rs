@@ -168,7 +168,10 @@ impl Vaults {
     /// A finished inventory job: one that exists, whoever started it, or a new one that is waited for.
     async fn inventory_job(&self, name: &str) -> Result<String, Error> {
         let jobs = self.service.jobs(name).await?;
-        let under_way = jobs.iter().filter(|job| job.kind == JobKind::Inventory && job.status == JobStatus::InProgress).max_by_key(|job| job.created);
+        let under_way = jobs
+            .iter()
+            .filter(|job| job.kind == JobKind::Inventory && job.status == JobStatus::InProgress)
+            .max_by_key(|job| job.created);
         let (id, started) = match under_way {
             Some(job) => (job.id.clone(), job.created),
             None => {

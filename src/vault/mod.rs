@@ -118,13 +118,7 @@ fn check_name(name: &[u8]) -> Result<&str, Error> {
 impl Vaults {
     /// The vaults of `service`, with their directories in `catalog`.
     pub fn new(catalog: Arc<Catalog>, service: Arc<dyn ArchiveService>) -> Self {
-        Vaults {
-            catalog,
-            service,
-            invalidator: OnceLock::new(),
-            inventories: Mutex::default(),
-            asked: Notify::new(),
-        }
+        Vaults { catalog, service, invalidator: OnceLock::new(), inventories: Mutex::default(), asked: Notify::new() }
     }
 
     /// Who is told of changes that the kernel doesn't know of. To be called once, when the mount is there.

@@ -1,5 +1,6 @@
-//! The client and the archive service over it, against a scripted endpoint.
+//! The client and the archive service over it, against a scripted endpoint, and against the embedded one.
 
 mod client;
 mod script;
 mod service;
+mod whole;

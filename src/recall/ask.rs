@@ -1,0 +1,109 @@
+//! Starts the jobs that are planned.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::REQUESTS;
+use super::RETRY;
+use super::Recall;
+use crate::catalog;
+use crate::catalog::Job;
+use crate::catalog::JobState;
+use crate::service;
+use crate::service::JobKind;
+use crate::service::JobStatus;
+use crate::service::Tier;
+
+/// How many planned jobs are taken at a time.
+const BATCH: usize = 64;
+
+impl Recall {
+    /// Starts planned jobs, for ever. Begins with adopting those that the service has already: a crash between its answer
+    /// and our note of it doesn't cost a second job.
+    pub(super) async fn ask(self: Arc<Self>) {
+        let mut failures = 0;
+        while let Err(error) = self.adopt().await {
+            log::debug!("{error}");
+            failures += 1;
+            tokio::time::sleep(RETRY.wait(failures)).await;
+        }
+        failures = 0;
+        loop {
+            let planned = self.catalog.jobs(JobState::Planned, BATCH, &|_| false).unwrap_or_else(|error| {
+                log::error!("the queue of recalls can't be read: {error}");
+                Vec::new()
+            });
+            if planned.is_empty() {
+                self.planned.notified().await;
+                continue;
+            }
+            let asked = stream::iter(&planned).map(|job| self.ask_for(job)).buffer_unordered(REQUESTS);
+            let outcomes: Vec<Result<(), String>> = asked.collect().await;
+            match outcomes.into_iter().find_map(Result::err) {
+                None => failures = 0,
+                Some(error) => {
+                    failures += 1;
+                    log::warn!("a retrieval can't be started now, and will be tried again: {error}");
+                    tokio::time::sleep(RETRY.wait(failures)).await;
+                }
+            }
+        }
+    }
+
+    /// Starts one job. `Err` says why it must be tried again later.
+    async fn ask_for(&self, job: &Job) -> Result<(), String> {
+        let unwanted = |error: catalog::Error| error.to_string();
+        if self.catalog.content_of(job.archive.row).map_err(unwanted)?.is_none() {
+            // Deleted or overwritten meanwhile: nobody needs it.
+            return self.catalog.drop_job(job.id).map_err(unwanted);
+        }
+        let range = whole_is_none(job);
+        let tier = job.tier.parse().unwrap_or(Tier::Standard);
+        match self.service.request_retrieval(&job.vault_name, &job.archive.archive_id, range, tier).await {
+            Ok(job_id) => {
+                self.catalog.job_accepted(job.id, &job_id).map_err(unwanted)?;
+                self.accepted.notify_one();
+                Ok(())
+            }
+            Err(error) if error.is_retryable() => Err(error.to_string()),
+            Err(error) => self.fail(job, &error.to_string()).map_err(unwanted),
+        }
+    }
+
+    async fn adopt(&self) -> Result<(), service::Error> {
+        let planned = self.catalog.jobs(JobState::Planned, usize::MAX, &|_| false).unwrap_or_default();
+        let mut by_vault: HashMap<&str, Vec<&Job>> = HashMap::new();
+        for job in &planned {
+            by_vault.entry(&job.vault_name).or_default().push(job);
+        }
+        for (vault, planned) in by_vault {
+            let jobs = self.service.jobs(vault).await?;
+            let mut known: HashMap<(&str, RangeInclusive<u64>), &str> = HashMap::new();
+            for job in jobs.iter().filter(|job| !matches!(job.status, JobStatus::Failed(_))) {
+                if let JobKind::Archive { archive_id, range: Some(range) } = &job.kind {
+                    known.insert((archive_id, range.clone()), &job.id);
+                }
+            }
+            for job in planned {
+                if let Some(job_id) = known.get(&(job.archive.archive_id.as_str(), job.first..=job.last)) {
+                    log::info!("adopted retrieval {job_id} in {vault}");
+                    if let Err(error) = self.catalog.job_accepted(job.id, job_id) {
+                        log::error!("the catalog can't record a retrieval: {error}");
+                    }
+                }
+            }
+        }
+        self.accepted.notify_one();
+        Ok(())
+    }
+}
+
+/// A job's range as the service wants it: none for a whole archive.
+fn whole_is_none(job: &Job) -> Option<RangeInclusive<u64>> {
+    let whole = job.first == 0 && job.last + 1 == job.archive.size;
+    (!whole).then_some(job.first..=job.last)
+}

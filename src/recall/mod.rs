@@ -1,0 +1,340 @@
+//! From the vault back to the local disk: retrieval jobs, planned, waited for, fetched and verified.
+//!
+//! The catalog is the queue here too: a retrieval is planned as a row, accepted by the service, ready, fetched, gone. So a
+//! range that is asked for twice is retrieved once, whoever asks; a restart adopts what was under way; and a tree of a
+//! million files takes rows, not memory.
+//!
+//! Three loops work on it, and wake each other: [`ask`] starts jobs, [`poll`] finds out which are ready, [`fetch`] brings
+//! their output into the store. Whoever waits for bytes does so on their content's [`Event`]s.
+//!
+//! **Verified.** Not a byte is marked as local before its hash was compared: of the whole archive with what the catalog
+//! knows from its upload or the inventory, of a part of it with the tree hash that the service gives for that range.
+
+mod ask;
+mod fetch;
+mod plan;
+mod poll;
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lru::LruCache;
+use tokio::sync::Notify;
+use tokio::sync::Semaphore;
+use tokio::sync::watch;
+
+use crate::cache::Cache;
+use crate::catalog;
+use crate::catalog::Catalog;
+use crate::catalog::ContentId;
+use crate::catalog::Job;
+use crate::catalog::JobState;
+use crate::catalog::now;
+use crate::service::ArchiveService;
+use crate::service::Tier;
+use crate::store::Store;
+use crate::util::rate::Rate;
+use crate::util::retry::Backoff;
+
+/// Requests under way at a time, of each of the three loops.
+const REQUESTS: usize = 8;
+/// How many failed recalls are remembered, so that `restore` can tell of them.
+const FAILURES: usize = 1000;
+/// How many jobs [`Recall::jobs`] tells of.
+const SHOWN: usize = 100;
+/// Between tries while the service can't be reached.
+const RETRY: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
+
+/// What recalls are told when they start.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Archives up to this many bytes are retrieved whole, larger ones in ranges of this size: a power of two of MiB.
+    pub window: u64,
+    /// The tier of retrievals that reads start.
+    pub tier: Tier,
+}
+
+/// Why bytes can't be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The service said no, or sent something else than was stored.
+    #[error("{0}")]
+    Failed(String),
+    /// The content isn't in the vault, and not here either.
+    #[error("content {0:016x} is neither local nor archived")]
+    Lost(ContentId),
+    /// The catalog failed.
+    #[error("{0}")]
+    Catalog(Arc<catalog::Error>),
+}
+
+impl From<catalog::Error> for Error {
+    fn from(error: catalog::Error) -> Self {
+        Error::Catalog(Arc::new(error))
+    }
+}
+
+/// What happened to a content that somebody waits for.
+#[derive(Clone, Debug, Default)]
+enum Event {
+    /// Nothing yet.
+    #[default]
+    Nothing,
+    /// More of it is local.
+    Progress,
+    /// A retrieval of it failed.
+    Failed(String),
+}
+
+/// A retrieval under way, for people.
+#[derive(Clone, Debug)]
+pub struct JobView {
+    /// The service's name for it, once accepted.
+    pub job_id: Option<String>,
+    /// The vault's name.
+    pub vault: String,
+    /// The content that it is for, if a file still has it.
+    pub content: Option<ContentId>,
+    /// The tier.
+    pub tier: String,
+    /// First byte of the archive.
+    pub first: u64,
+    /// Last byte, inclusive.
+    pub last: u64,
+    /// Bytes fetched so far.
+    pub received: u64,
+    /// Whether its output is being fetched, or about to be.
+    pub ready: bool,
+    /// When it was asked for.
+    pub created: Timestamp,
+    /// When its output may be ready.
+    pub eta: Option<Timestamp>,
+}
+
+/// Brings bytes back.
+pub struct Recall {
+    catalog: Arc<Catalog>,
+    store: Arc<Store>,
+    cache: Arc<Cache>,
+    service: Arc<dyn ArchiveService>,
+    settings: Settings,
+    waiters: Mutex<HashMap<ContentId, watch::Sender<Event>>>,
+    failures: Mutex<LruCache<ContentId, String>>,
+    /// Jobs whose output is being fetched, with the bytes so far.
+    fetching: Mutex<HashMap<i64, Arc<AtomicU64>>>,
+    /// How long jobs took lately, by tier.
+    took: Mutex<HashMap<String, Duration>>,
+    requests: Semaphore,
+    planned: Notify,
+    accepted: Notify,
+    ready: Notify,
+    rate: Rate,
+}
+
+impl Recall {
+    /// The recalls that `catalog` knows of.
+    pub fn new(
+        catalog: Arc<Catalog>,
+        store: Arc<Store>,
+        cache: Arc<Cache>,
+        service: Arc<dyn ArchiveService>,
+        settings: Settings,
+    ) -> Self {
+        Recall {
+            catalog,
+            store,
+            cache,
+            service,
+            settings,
+            waiters: Mutex::default(),
+            failures: Mutex::new(LruCache::new(NonZeroUsize::new(FAILURES).unwrap_or(NonZeroUsize::MIN))),
+            fetching: Mutex::default(),
+            took: Mutex::default(),
+            requests: Semaphore::new(REQUESTS),
+            planned: Notify::new(),
+            accepted: Notify::new(),
+            ready: Notify::new(),
+            rate: Rate::default(),
+        }
+    }
+
+    /// Works on the queue until `stopping` says so; what is under way then goes on at the next start.
+    pub async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.clone().ask() => {}
+            () = self.clone().poll() => {}
+            () = self.clone().fetch() => {}
+            // That the sender is gone means the same.
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+    }
+
+    /// Waits until the bytes `first..=last` of content `id` are local, having them retrieved if need be. Whoever drops this
+    /// future stops waiting; the recall goes on.
+    ///
+    /// # Errors
+    /// [`Error`], when there is no hope any more. The next call tries anew.
+    pub async fn bring(&self, id: ContentId, first: u64, last: u64) -> Result<(), Error> {
+        let mut events = self.subscribe(id);
+        loop {
+            events.mark_unchanged();
+            if self.request(id, first, last, self.settings.tier)? {
+                self.forget_waiters(id, events);
+                return Ok(());
+            }
+            // The sender is in the map as long as somebody is subscribed.
+            if events.changed().await.is_err() {
+                events = self.subscribe(id);
+                continue;
+            }
+            let event = events.borrow_and_update().clone();
+            if let Event::Failed(reason) = event {
+                return Err(Error::Failed(reason));
+            }
+        }
+    }
+
+    /// Has the bytes `first..=last` of content `id` retrieved, if that isn't under way, and doesn't wait.
+    pub fn start(&self, id: ContentId, first: u64, last: u64) {
+        if let Err(error) = self.request(id, first, last, self.settings.tier) {
+            log::error!("a recall can't be started: {error}");
+        }
+    }
+
+    /// Has all of content `id` retrieved at `tier` (`None`: that of reads), if that isn't under way. Answers whether it is
+    /// local already.
+    ///
+    /// # Errors
+    /// [`Error::Lost`], the catalog's.
+    pub fn restore(&self, id: ContentId, tier: Option<Tier>) -> Result<bool, Error> {
+        let size = self.catalog.content(id)?.size;
+        self.request(id, 0, size.saturating_sub(1), tier.unwrap_or(self.settings.tier))
+    }
+
+    /// Why the last retrieval of content `id` failed, if none was asked for since.
+    pub fn failure(&self, id: ContentId) -> Option<String> {
+        lock(&self.failures).peek(&id).cloned()
+    }
+
+    /// When the retrievals of content `id` may be done; none when none is under way.
+    pub fn eta(&self, id: ContentId) -> Option<Timestamp> {
+        let archive = self.catalog.content(id).ok()?.archive?;
+        let jobs = self.catalog.jobs_of(archive.row).ok()?;
+        jobs.iter().map(|job| self.eta_of(job)).max()
+    }
+
+    /// What is under way, the oldest first; a hundred at most of each state.
+    pub fn jobs(&self) -> Vec<JobView> {
+        let mut views = Vec::new();
+        for state in [JobState::Ready, JobState::Accepted, JobState::Planned] {
+            let jobs = self.catalog.jobs(state, SHOWN, &|_| false).unwrap_or_default();
+            views.extend(jobs.into_iter().map(|job| self.view(job)));
+        }
+        views
+    }
+
+    /// Bytes a second that are coming in.
+    pub fn rate(&self) -> f64 {
+        self.rate.per_second()
+    }
+
+    /// Bytes that came in since the start.
+    pub fn recalled_bytes(&self) -> u64 {
+        self.rate.total()
+    }
+
+    /// Plans what is missing of the bytes `first..=last`, and answers whether nothing is.
+    fn request(&self, id: ContentId, first: u64, last: u64, tier: Tier) -> Result<bool, Error> {
+        let content = self.catalog.content(id)?;
+        if content.size == 0 || content.has(first, last.min(content.size - 1)) {
+            return Ok(true);
+        }
+        let Some(archive) = &content.archive else { return Err(Error::Lost(id)) };
+        let windows = plan::windows(archive.size, first, last, self.settings.window);
+        if self.catalog.plan_jobs(id, &windows, tier.as_str(), now())? > 0 {
+            lock(&self.failures).pop(&id);
+            self.planned.notify_one();
+        }
+        Ok(false)
+    }
+
+    fn subscribe(&self, id: ContentId) -> watch::Receiver<Event> {
+        lock(&self.waiters).entry(id).or_default().subscribe()
+    }
+
+    /// Takes a content's events away once nobody waits for them.
+    fn forget_waiters(&self, id: ContentId, last: watch::Receiver<Event>) {
+        drop(last);
+        let mut waiters = lock(&self.waiters);
+        if waiters.get(&id).is_some_and(|events| events.receiver_count() == 0) {
+            waiters.remove(&id);
+        }
+    }
+
+    fn progress(&self, id: ContentId) {
+        if let Some(events) = lock(&self.waiters).get(&id) {
+            events.send_replace(Event::Progress);
+        }
+    }
+
+    /// Gives a job up for good.
+    fn fail(&self, job: &Job, reason: &str) -> catalog::Result<()> {
+        log::error!("a retrieval from {} failed: {reason}", job.vault_name);
+        self.catalog.drop_job(job.id)?;
+        if let Some(content) = self.catalog.content_of(job.archive.row)? {
+            lock(&self.failures).put(content.id, reason.to_owned());
+            let mut waiters = lock(&self.waiters);
+            if let Some(events) = waiters.get(&content.id) {
+                events.send_replace(Event::Failed(reason.to_owned()));
+                waiters.retain(|_, events| events.receiver_count() > 0);
+            }
+        }
+        Ok(())
+    }
+
+    fn view(&self, job: Job) -> JobView {
+        let received = lock(&self.fetching).get(&job.id).map_or(0, |bytes| bytes.load(Ordering::Relaxed));
+        let content = self.catalog.content_of(job.archive.row).ok().flatten();
+        JobView {
+            content: content.map(|content| content.id),
+            eta: (job.state != JobState::Ready).then(|| self.eta_of(&job)),
+            received,
+            ready: job.state == JobState::Ready,
+            created: timestamp(job.created),
+            job_id: job.job_id,
+            vault: job.vault_name,
+            tier: job.tier,
+            first: job.first,
+            last: job.last,
+        }
+    }
+
+    /// When a job may be ready: as long after it was asked for as the last of its tier took, or as the service says that
+    /// its tier takes (G23, "Archive Retrieval Options").
+    fn eta_of(&self, job: &Job) -> Timestamp {
+        let usual = match job.tier.parse() {
+            Ok(Tier::Expedited) => Duration::from_secs(5 * 60),
+            Ok(Tier::Bulk) => Duration::from_secs(12 * 3600),
+            _ => Duration::from_secs(5 * 3600),
+        };
+        let took = lock(&self.took).get(&job.tier).copied().unwrap_or(usual);
+        crate::util::clock::add(timestamp(job.created), took)
+    }
+}
+
+fn timestamp(nanos: i64) -> Timestamp {
+    // 292 years either way are within a Timestamp's range.
+    Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
