@@ -41,9 +41,10 @@ class Place:
             text=True,
         )
         self.url = self.serve.stdout.readline().strip()
-        self.env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(directory),
+        # Nothing of the person's own AWS configuration or settings is used.
+        self.env = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "GLACIERFS"))}
+        self.env |= {
+            "AWS_CONFIG_FILE": str(directory / "none"),
             "AWS_SHARED_CREDENTIALS_FILE": str(data / "credentials"),
             "AWS_PROFILE": "glacierfs",
             "AWS_EC2_METADATA_DISABLED": "true",
