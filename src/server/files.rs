@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
 /// Objects up to this many bytes are stored in the database.
 pub(super) const INLINE: u64 = 64 << 10;
 
@@ -102,9 +104,18 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
+    /// Puts the bytes written so far on stable storage, and takes them out of the page cache: nobody reads an archive
+    /// soon, and the memory is worth more to files that somebody does. Blocks.
+    pub fn settle(&self) -> io::Result<()> {
+        self.file.sync_data()?;
+        // Advice only; the pages go sooner or later anyway.
+        let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        Ok(())
+    }
+
     /// Puts bytes and name on stable storage. Blocks.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()?;
+        self.settle()?;
         self.files.0.handle.sync_all()
     }
 
