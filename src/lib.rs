@@ -3,6 +3,13 @@
 //! The rooms of the house, and what each may use, are in `docs/architecture.md`; imports point downwards only, and
 //! `tests/imports.rs` fails on one that doesn't.
 
+pub mod cache;
+pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod fs;
 pub mod glacier;
 pub mod server;
+pub mod store;
 pub mod util;

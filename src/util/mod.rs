@@ -1,5 +1,6 @@
-//! Small things that every room may use: time, sizes, retries. Knows nothing of the rest of the house.
+//! Small things that every room may use: time, sizes, retries, the mount table. Knows nothing of the rest of the house.
 
 pub mod clock;
+pub mod mountinfo;
 pub mod retry;
 pub mod size;

@@ -1,0 +1,416 @@
+//! The life of a content: dirty, sealed, archived; and what of it is local.
+//!
+//! A content moves from the spool to the vault without its bytes moving: sealing and archiving change its row. Its file
+//! in the store changes hands the same way when an archived file is written to again.
+
+use rusqlite::Connection;
+use rusqlite::OptionalExtension as _;
+use rusqlite::Transaction;
+use rusqlite::params;
+
+use super::Catalog;
+use super::Error;
+use super::Result;
+use super::names;
+use super::schema::ROOT;
+use super::trash;
+use super::types::Archive;
+use super::types::CONTENT;
+use super::types::Content;
+use super::types::ContentId;
+use super::types::FileId;
+use super::types::Ino;
+use super::types::Inode;
+use super::types::Present;
+use super::types::State;
+use super::types::VaultId;
+
+/// How a write begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the bytes that the file has.
+    Keep,
+    /// With none of them (O_TRUNC).
+    Empty,
+}
+
+/// What a write goes to.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The dirty content.
+    pub content: ContentId,
+    /// Its file in the store.
+    pub file: FileId,
+    /// Whether that file is still to be created.
+    pub fresh: bool,
+    /// A file that nothing needs any more.
+    pub freed: Option<FileId>,
+}
+
+/// A sealed content that is due for its upload.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// The content.
+    pub content: Content,
+    /// Its inode's attributes at this moment, for the archive's description.
+    pub inode: Inode,
+    /// The vault's name.
+    pub vault: String,
+    /// A path of it within the vault.
+    pub path: Vec<u8>,
+    /// The multipart upload that was begun for this generation of it, if one was.
+    pub upload: Option<super::Upload>,
+}
+
+impl Catalog {
+    /// The content `id`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn content(&self, id: ContentId) -> Result<Content> {
+        self.read(|conn| content(conn, id))
+    }
+
+    /// Makes inode `ino` ready to be written to: afterwards its content is dirty. A dirty one is used as it is; a
+    /// sealed one is reopened (its upload, if one is under way, will find that it isn't wanted any more); an archived
+    /// one hands its file to a new content, `fresh`, and goes to the trash.
+    ///
+    /// The caller makes sure that everything is local first, unless `start` is `Empty`.
+    pub fn begin_write(&self, ino: Ino, fresh: ContentId, start: Start, now: i64) -> Result<Begun> {
+        let keep = self.trash_keep;
+        self.write(|tx| {
+            let inode = names::inode(tx, ino)?;
+            let vault = inode.vault.ok_or(Error::NotFound)?;
+            let old = match inode.content {
+                None => None,
+                Some(id) => Some(content(tx, id)?),
+            };
+            match old {
+                Some(Content { id, state: State::Dirty, file: Some(file), .. }) => {
+                    Ok(Begun { content: id, file, fresh: false, freed: None })
+                }
+                Some(Content { id, state: State::Sealed, file: Some(file), .. }) => {
+                    tx.prepare_cached(
+                        "UPDATE content SET state = 0, generation = generation + 1, due = NULL, tries = 0, error = NULL
+                         WHERE id = ?1",
+                    )?
+                    .execute([id])?;
+                    Ok(Begun { content: id, file, fresh: false, freed: None })
+                }
+                old => {
+                    insert_dirty(tx, fresh, vault, ino)?;
+                    tx.prepare_cached("UPDATE inode SET content = ?2 WHERE ino = ?1")?
+                        .execute(params![ino as i64, fresh])?;
+                    let mut begun = Begun { content: fresh, file: fresh, fresh: true, freed: None };
+                    if let Some(old) = old {
+                        if let (Start::Keep, Some(file)) = (start, old.file) {
+                            begun = Begun { file, fresh: false, ..begun };
+                            tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?
+                                .execute([old.id])?;
+                            tx.prepare_cached("UPDATE content SET file = ?2 WHERE id = ?1")?
+                                .execute(params![fresh, file])?;
+                        }
+                        begun.freed = discard(tx, old.id, &inode, now, keep)?;
+                    }
+                    Ok(begun)
+                }
+            }
+        })
+    }
+
+    /// Ends the writing of dirty content `id`: size and times are its file's, and its upload may start at `due`.
+    /// An empty one vanishes (an archive holds at least one byte), and its file is answered as needed no more.
+    pub fn seal(&self, id: ContentId, size: u64, (mtime, ctime): (i64, i64), due: i64) -> Result<Option<FileId>> {
+        self.write(|tx| {
+            let found = content(tx, id)?;
+            if found.state != State::Dirty {
+                return Ok(None);
+            }
+            let (column, freed) = if size == 0 {
+                tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?;
+                doom(tx, found.file)?;
+                (None, found.file)
+            } else {
+                tx.prepare_cached("UPDATE content SET state = 1, size = ?2, due = ?3 WHERE id = ?1")?
+                    .execute(params![id, size as i64, due])?;
+                (Some(id), None)
+            };
+            tx.prepare_cached(
+                "UPDATE inode SET content = ?2, size = ?3, mtime = ?4, ctime = MAX(ctime, ?5) WHERE ino = ?1",
+            )?
+            .execute(params![found.ino as i64, column, size as i64, mtime, ctime])?;
+            Ok(freed)
+        })
+    }
+
+    /// The dirty contents: at start, what was open for writing when the process died.
+    pub fn dirty(&self) -> Result<Vec<Content>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare(&select("c.state = 0"))?;
+            let rows = statement.query_map([], Content::from_row)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Up to `limit` sealed contents whose upload may start at `now`, the longest due first, leaving out those that
+    /// `skip` names.
+    pub fn due(&self, now: i64, limit: usize, skip: &dyn Fn(ContentId, VaultId) -> bool) -> Result<Vec<Sealed>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT id, vault FROM content INDEXED BY content_due WHERE state = 1 AND due <= ?1 ORDER BY due",
+            )?;
+            let mut rows = statement.query([now])?;
+            let mut due = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (id, vault) = (row.get(0)?, row.get(1)?);
+                if skip(id, vault) {
+                    continue;
+                }
+                due.extend(sealed(conn, id)?);
+                if due.len() >= limit {
+                    break;
+                }
+            }
+            Ok(due)
+        })
+    }
+
+    /// When the next sealed content that isn't due at `now` will be.
+    pub fn next_due(&self, now: i64) -> Result<Option<i64>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT due FROM content INDEXED BY content_due WHERE state = 1 AND due > ?1 ORDER BY due LIMIT 1",
+            )?;
+            Ok(statement.query_row([now], |row| row.get(0)).optional()?)
+        })
+    }
+
+    /// Makes sealed contents due at `now`, all or one, and forgets how often they failed.
+    pub fn make_due(&self, id: Option<ContentId>, now: i64) -> Result<()> {
+        self.write(|tx| {
+            let sql = "UPDATE content SET due = MIN(due, ?1) WHERE state = 1 AND due > ?1";
+            match id {
+                None => tx.prepare_cached(sql)?.execute([now])?,
+                Some(id) => tx.prepare_cached(&format!("{sql} AND id = ?2"))?.execute([now, id])?,
+            };
+            Ok(())
+        })
+    }
+
+    /// Notes that the upload of `id` failed with `error`, and that it may be tried again at `due`.
+    pub fn upload_failed(&self, id: ContentId, error: &str, due: i64) -> Result<()> {
+        self.write(|tx| {
+            tx.prepare_cached(
+                "UPDATE content SET tries = tries + 1, error = ?2, due = ?3 WHERE id = ?1 AND state = 1",
+            )?
+            .execute(params![id, error, due])?;
+            Ok(())
+        })
+    }
+
+    /// How many contents are sealed, and their bytes; and how many are dirty.
+    pub fn queue(&self) -> Result<(u64, u64, u64)> {
+        self.read(|conn| {
+            let sealed = conn
+                .prepare_cached("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM content WHERE state = 1")?
+                .query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))?;
+            let dirty = conn
+                .prepare_cached("SELECT COUNT(*) FROM content WHERE state = 0")?
+                .query_row([], |row| row.get::<_, i64>(0))?;
+            Ok((sealed.0, sealed.1, dirty as u64))
+        })
+    }
+
+    /// Whether something waits for its upload that hasn't failed yet.
+    pub fn uploads_may_progress(&self) -> Result<bool> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT 1 FROM content WHERE state = 1 AND tries = 0 LIMIT 1")?;
+            Ok(statement.exists([])?)
+        })
+    }
+
+    /// Up to `limit` sealed contents, those first whose upload failed most often, then the longest due.
+    pub fn sealed(&self, limit: usize) -> Result<Vec<Sealed>> {
+        self.read(|conn| {
+            let mut statement =
+                conn.prepare_cached("SELECT id FROM content WHERE state = 1 ORDER BY tries DESC, due LIMIT ?1")?;
+            let ids: Vec<ContentId> =
+                statement.query_map([limit as i64], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            let mut found = Vec::new();
+            for id in ids {
+                found.extend(sealed(conn, id)?);
+            }
+            Ok(found)
+        })
+    }
+
+    /// Records that generation `generation` of content `id` is archived as `archive`. Answers whether that content is
+    /// still wanted as it was; if it isn't, the archive goes to the trash.
+    pub fn archived(&self, id: ContentId, generation: i64, archive: &Archive, now: i64) -> Result<bool> {
+        let keep = self.trash_keep;
+        self.write(|tx| {
+            let row = super::archives::insert(tx, archive)?;
+            tx.prepare_cached("DELETE FROM upload WHERE content = ?1 AND generation = ?2")?
+                .execute(params![id, generation])?;
+            let changed = tx
+                .prepare_cached(
+                    "UPDATE content SET state = 2, archive = ?3, due = NULL, tries = 0, error = NULL
+                     WHERE id = ?1 AND generation = ?2 AND state = 1",
+                )?
+                .execute(params![id, generation, row])?;
+            if changed == 0 {
+                trash::insert_unowned(tx, row, archive, now, keep)?;
+            }
+            Ok(changed == 1)
+        })
+    }
+
+    /// Gives content `id`, of which nothing was local, the store's file `file`, with nothing of it present yet.
+    /// Answers the file that it has: another one if somebody was quicker.
+    pub fn begin_recall(&self, id: ContentId, file: FileId) -> Result<FileId> {
+        self.write(|tx| {
+            tx.prepare_cached("UPDATE content SET file = ?2, present = X'' WHERE id = ?1 AND file IS NULL")?
+                .execute([id, file])?;
+            content(tx, id)?.file.ok_or(Error::NotFound)
+        })
+    }
+
+    /// Records that the bytes `first..=last` of content `id` are in its file, and answers the content as it is now.
+    pub fn recalled(&self, id: ContentId, file: FileId, first: u64, last: u64) -> Result<Content> {
+        self.write(|tx| {
+            let mut found = content(tx, id)?;
+            if found.file != Some(file) {
+                return Err(Error::NotFound);
+            }
+            if let Some(mut present) = found.present.take() {
+                present.add(first, last);
+                found.present = (!present.is_all(found.size)).then_some(present);
+                tx.prepare_cached("UPDATE content SET present = ?2 WHERE id = ?1")?
+                    .execute(params![id, found.present.as_ref().map(|present| &present.0)])?;
+            }
+            Ok(found)
+        })
+    }
+
+    /// Lets go of the local bytes of content `id` if it is archived, and answers the file that held them. The file is
+    /// doomed: if the process dies before it is removed, [`Catalog::doomed`] names it.
+    pub fn evict(&self, id: ContentId) -> Result<Option<FileId>> {
+        self.write(|tx| {
+            let Some(found) = content_if_any(tx, id)? else { return Ok(None) };
+            if found.state != State::Archived || found.file.is_none() {
+                return Ok(None);
+            }
+            tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?.execute([id])?;
+            doom(tx, found.file)?;
+            Ok(found.file)
+        })
+    }
+
+    /// The archived contents that have local bytes, with how many of them: what the cache holds.
+    pub fn cached(&self) -> Result<Vec<(ContentId, u64)>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare(
+                "SELECT id, size, present FROM content INDEXED BY content_local WHERE state = 2 AND file IS NOT NULL",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let size = row.get::<_, i64>(1)? as u64;
+                let present = row.get::<_, Option<Vec<u8>>>(2)?.map(Present);
+                Ok((row.get(0)?, present.map_or(size, |present| present.bytes(size))))
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// The files that contents have in the store.
+    pub fn files(&self) -> Result<Vec<FileId>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare("SELECT file FROM content WHERE file IS NOT NULL")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// The files in the store that nothing needs, and that may still be there.
+    pub fn doomed(&self) -> Result<Vec<FileId>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT file FROM doomed LIMIT 10000")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Forgets doomed files that have been removed.
+    pub fn removed(&self, files: &[FileId]) -> Result<()> {
+        self.write(|tx| {
+            let mut statement = tx.prepare_cached("DELETE FROM doomed WHERE file = ?1")?;
+            for file in files {
+                statement.execute([file])?;
+            }
+            Ok(())
+        })
+    }
+}
+
+pub(super) fn select(condition: &str) -> String {
+    format!("SELECT {CONTENT} FROM content c LEFT JOIN archive a ON a.id = c.archive WHERE {condition}")
+}
+
+pub(super) fn content(conn: &Connection, id: ContentId) -> Result<Content> {
+    let mut statement = conn.prepare_cached(&select("c.id = ?1"))?;
+    Ok(statement.query_row([id], Content::from_row)?)
+}
+
+fn content_if_any(conn: &Connection, id: ContentId) -> Result<Option<Content>> {
+    use names::Optional;
+    content(conn, id).optional()
+}
+
+/// A new dirty content, whose file in the store has its number.
+pub(super) fn insert_dirty(tx: &Transaction, id: ContentId, vault: VaultId, ino: Ino) -> Result<()> {
+    tx.prepare_cached("INSERT INTO content (id, vault, ino, state, file) VALUES (?1, ?2, ?3, 0, ?1)")?
+        .execute(params![id, vault, ino as i64])?;
+    Ok(())
+}
+
+pub(super) fn doom(tx: &Transaction, file: Option<FileId>) -> Result<()> {
+    if let Some(file) = file {
+        tx.prepare_cached("INSERT OR IGNORE INTO doomed (file) VALUES (?1)")?.execute([file])?;
+    }
+    Ok(())
+}
+
+/// Content `id` isn't wanted any more: an archived one goes to the trash under the name that `inode` has or last had,
+/// one that never reached the vault is forgotten. Answers its file, doomed.
+pub(super) fn discard(
+    tx: &Transaction,
+    id: ContentId,
+    inode: &Inode,
+    now: i64,
+    keep: std::time::Duration,
+) -> Result<Option<FileId>> {
+    let found = content(tx, id)?;
+    doom(tx, found.file)?;
+    match &found.archive {
+        Some(archive) => {
+            trash::insert(tx, archive, id, inode, now, keep)?;
+            tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?.execute([id])?;
+        }
+        None => {
+            tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?;
+        }
+    }
+    Ok(found.file)
+}
+
+fn sealed(conn: &Connection, id: ContentId) -> Result<Option<Sealed>> {
+    let content = content(conn, id)?;
+    let inode = names::inode(conn, content.ino)?;
+    let (vault, root) = conn
+        .prepare_cached("SELECT name, root FROM vault WHERE id = ?1")?
+        .query_row([content.vault], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)? as u64)))?;
+    // One that has lost its name meanwhile is open somewhere, or about to be forgotten: it needs no archive.
+    let Some(path) = names::path(conn, inode.ino, root)? else { return Ok(None) };
+    let upload = super::archives::upload(conn, id)?.filter(|upload| upload.generation == content.generation);
+    debug_assert_ne!(root, ROOT);
+    Ok(Some(Sealed { content, inode, vault, path, upload }))
+}

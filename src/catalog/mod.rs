@@ -1,0 +1,229 @@
+//! The catalog: names, attributes, contents, archives, jobs. Everything that an archive ID doesn't carry.
+//!
+//! One SQLite file in WAL mode. Its API is in terms of operations (`lookup`, `create`, `rename`, `seal`, `archived` …),
+//! never of SQL; each operation is one transaction, committed before it returns, so that a kill of the process loses
+//! nothing that was answered. A commit isn't synced: [`Catalog::sync`] makes everything committed so far survive a power
+//! cut, and the daemon calls it for each fsync and every few seconds.
+//!
+//! **Locking.** One connection behind one mutex, held for microseconds: no operation waits for the network or for a sync
+//! while it has it. Checkpoints, which do sync, run on a second connection ([`Catalog::checkpoint`]). The catalog's
+//! mutex is the innermost lock of the house: nothing else is ever locked while it is held.
+
+mod archives;
+mod contents;
+mod jobs;
+mod names;
+mod schema;
+mod trash;
+mod types;
+mod vaults;
+mod xattrs;
+
+use std::fs::File;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::Transaction;
+use rusqlite::TransactionBehavior;
+
+pub use archives::Adopted;
+pub use archives::KnownArchive;
+pub use archives::Upload;
+pub use contents::Begun;
+pub use contents::Sealed;
+pub use contents::Start;
+pub use jobs::Job;
+pub use names::Entry;
+pub use names::NewInode;
+pub use names::Removed;
+pub use names::RenameMode;
+pub use schema::ROOT;
+pub use trash::Trashed;
+pub use types::Archive;
+pub use types::ArchiveRow;
+pub use types::Changes;
+pub use types::Content;
+pub use types::ContentId;
+pub use types::FileId;
+pub use types::Ino;
+pub use types::Inode;
+pub use types::Kind;
+pub use types::Present;
+pub use types::State;
+pub use types::VaultId;
+pub use types::now;
+pub use vaults::Vault;
+pub use xattrs::XattrMode;
+
+/// How many WAL pages (4 KiB each) may pile up before [`Catalog::checkpoint`] has something to do.
+const CHECKPOINT_PAGES: i64 = 4096;
+
+/// Names, attributes and places of everything in one mount.
+pub struct Catalog {
+    conn: Mutex<Connection>,
+    checkpointer: Mutex<Connection>,
+    /// The write-ahead log itself: syncing it is what makes commits durable. SQLite keeps its locks on other files,
+    /// so a descriptor of ours does no harm, and the file stays the same one while a connection is open.
+    wal: File,
+    /// How long a deleted file's archive is kept at least.
+    trash_keep: Duration,
+}
+
+/// Why the catalog said no.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name, inode, vault or content that doesn't exist (ENOENT).
+    #[error("no such entry")]
+    NotFound,
+    /// The name is taken (EEXIST).
+    #[error("the name exists already")]
+    Exists,
+    /// A directory that isn't empty (ENOTEMPTY).
+    #[error("the directory isn't empty")]
+    NotEmpty,
+    /// A directory was needed (ENOTDIR).
+    #[error("not a directory")]
+    NotDirectory,
+    /// Anything but a directory was needed (EISDIR).
+    #[error("is a directory")]
+    IsDirectory,
+    /// A directory can't move below itself (EINVAL).
+    #[error("a directory can't be moved into itself")]
+    IntoItself,
+    /// Names in two vaults can't share or swap an inode (EXDEV).
+    #[error("the two names are in different vaults")]
+    CrossVault,
+    /// Not at the root, where only vaults are (EPERM).
+    #[error("only vaults can be at the root of the mount")]
+    RootIsForVaults,
+    /// The extended attribute isn't set (ENODATA).
+    #[error("no such extended attribute")]
+    NoXattr,
+    /// The database was written by a later version of glacierfs.
+    #[error(
+        "{} has catalog version {found}, and this glacierfs knows versions up to {known}: it was written by a newer \
+         glacierfs, which is the one to use (nothing was changed)", path.display()
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// The disk under the catalog is full (ENOSPC).
+    #[error("no space left for the catalog")]
+    Full,
+    /// A file beside the database.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// SQLite's own words.
+    #[error("catalog: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::QueryReturnedNoRows => Error::NotFound,
+            rusqlite::Error::SqliteFailure(code, _) if code.code == rusqlite::ErrorCode::DiskFull => Error::Full,
+            other => Error::Sqlite(other),
+        }
+    }
+}
+
+/// What a catalog operation answers.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Catalog {
+    /// Opens the catalog at `path`, creating or migrating it. `trash_keep` is how long a deleted file's archive stays
+    /// at least.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] when a later version wrote it; SQLite's own errors, for a file that is no database say.
+    pub fn open(path: &Path, trash_keep: Duration) -> Result<Self> {
+        if path.exists() {
+            schema::check(path)?;
+        }
+        let mut conn = connect(path)?;
+        schema::prepare(&mut conn, path)?;
+        let checkpointer = connect(path)?;
+        let mut wal_path = path.as_os_str().to_owned();
+        wal_path.push("-wal");
+        let wal_path = PathBuf::from(wal_path);
+        // Any write brings the log into being.
+        conn.execute("DELETE FROM doomed WHERE file IS NULL", [])?;
+        conn.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
+        let wal = File::options()
+            .create(true)
+            .append(true)
+            .open(&wal_path)
+            .map_err(|source| Error::Io { path: wal_path, source })?;
+        Ok(Catalog { conn: Mutex::new(conn), checkpointer: Mutex::new(checkpointer), wal, trash_keep })
+    }
+
+    /// Makes every operation that has returned survive a power cut. Takes as long as the disk takes to sync.
+    pub fn sync(&self) -> std::io::Result<()> {
+        self.wal.sync_data()
+    }
+
+    /// Moves the write-ahead log into the database when it has grown, without stopping other operations. Returns
+    /// whether anything was moved. Call it now and then from a thread that may wait.
+    pub fn checkpoint(&self) -> Result<bool> {
+        let conn = lock(&self.checkpointer);
+        let pages = self.wal.metadata().map(|m| m.len() as i64 / 4096).unwrap_or(i64::MAX);
+        if pages < CHECKPOINT_PAGES {
+            return Ok(false);
+        }
+        conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        Ok(true)
+    }
+
+    /// Runs `operation` as one transaction: all of it is committed when this returns `Ok`, and nothing when `Err`.
+    fn write<T>(&self, operation: impl FnOnce(&Transaction) -> Result<T>) -> Result<T> {
+        let mut conn = lock(&self.conn);
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let answer = operation(&tx)?;
+        tx.commit()?;
+        Ok(answer)
+    }
+
+    /// Runs a query. It sees every committed operation.
+    fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        query(&lock(&self.conn))
+    }
+}
+
+fn lock(conn: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    // A panic in an operation rolls its transaction back, so the connection behind a poisoned lock is sound.
+    conn.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let conn = Connection::open(path)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    conn.busy_timeout(Duration::from_secs(10))?;
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = NORMAL;
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -16384;
+         PRAGMA foreign_keys = OFF;",
+    )?;
+    Ok(conn)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,511 @@
+//! Names and inodes: lookup, create, link, unlink, rename, readdir, attributes.
+
+use rusqlite::Connection;
+use rusqlite::OptionalExtension as _;
+use rusqlite::Transaction;
+use rusqlite::params;
+
+use super::Catalog;
+use super::Error;
+use super::Result;
+use super::contents;
+use super::schema::ROOT;
+use super::types::Changes;
+use super::types::ContentId;
+use super::types::FileId;
+use super::types::INODE;
+use super::types::Ino;
+use super::types::Inode;
+use super::types::Kind;
+
+/// An inode that is about to be.
+#[derive(Clone, Copy, Debug)]
+pub struct NewInode<'a> {
+    /// Type and permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group; a set-group-ID parent directory overrides it (and a new directory inherits that bit).
+    pub gid: u32,
+    /// Device number, for device nodes.
+    pub rdev: u32,
+    /// Target, for a symbolic link.
+    pub target: Option<&'a [u8]>,
+    /// A content to be born with, dirty, in the store's file of the same number.
+    pub content: Option<ContentId>,
+}
+
+/// A directory's entry.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its position in the stream: list on from here.
+    pub cookie: u64,
+    /// Its name.
+    pub name: Vec<u8>,
+    /// What it names.
+    pub inode: Inode,
+}
+
+/// What became of an inode that lost a name.
+#[derive(Clone, Debug, Default)]
+pub struct Removed {
+    /// The inode that lost it, if there was one.
+    pub ino: Option<Ino>,
+    /// Whether that was its last name. It stays in the catalog until [`Catalog::drop_orphan`].
+    pub orphan: bool,
+}
+
+/// What a rename does about a target that exists (renameat2(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenameMode {
+    /// Replace it.
+    Replace,
+    /// Fail (RENAME_NOREPLACE).
+    NoReplace,
+    /// Swap the two (RENAME_EXCHANGE).
+    Exchange,
+}
+
+impl Catalog {
+    /// The inode named `name` in directory `parent`.
+    pub fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Option<Inode>> {
+        self.read(|conn| find(conn, parent, name))
+    }
+
+    /// The inode numbered `ino`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn inode(&self, ino: Ino) -> Result<Inode> {
+        self.read(|conn| inode(conn, ino))
+    }
+
+    /// The directory that holds directory `ino`; the root holds itself.
+    pub fn parent(&self, ino: Ino) -> Result<Ino> {
+        self.read(|conn| parent(conn, ino))
+    }
+
+    /// Up to `limit` entries of directory `dir` that come after `cookie` (0: from the start), in the order they came to
+    /// be. An entry keeps its cookie while it stays in its directory, so a stream neither misses nor repeats it.
+    pub fn readdir(&self, dir: Ino, cookie: u64, limit: usize) -> Result<Vec<Entry>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(&format!(
+                "SELECT d.cookie, d.name, {INODE} FROM dentry d JOIN inode i ON i.ino = d.ino
+                 WHERE d.parent = ?1 AND d.cookie > ?2 ORDER BY d.cookie LIMIT ?3"
+            ))?;
+            let rows = statement.query_map(params![dir as i64, cookie as i64, limit as i64], |row| {
+                Ok(Entry { cookie: row.get::<_, i64>(0)? as u64, name: row.get(1)?, inode: Inode::from_row(row, 2)? })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Makes a new inode under a new name. The parent's set-group-ID bit is honoured.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::NotFound`] (no such parent), [`Error::NotDirectory`], [`Error::RootIsForVaults`].
+    pub fn create(&self, parent: Ino, name: &[u8], new: NewInode, now: i64) -> Result<Inode> {
+        self.write(|tx| {
+            if parent == ROOT {
+                return Err(Error::RootIsForVaults);
+            }
+            let dir = directory(tx, parent)?;
+            if find(tx, parent, name)?.is_some() {
+                return Err(Error::Exists);
+            }
+            insert(tx, &dir, name, new, now)
+        })
+    }
+
+    /// Gives inode `ino` another name.
+    ///
+    /// # Errors
+    /// As for [`Catalog::create`]; [`Error::IsDirectory`]; [`Error::CrossVault`].
+    pub fn link(&self, ino: Ino, parent: Ino, name: &[u8], now: i64) -> Result<Inode> {
+        self.write(|tx| {
+            if parent == ROOT {
+                return Err(Error::RootIsForVaults);
+            }
+            let dir = directory(tx, parent)?;
+            let found = inode(tx, ino)?;
+            if found.is_dir() {
+                return Err(Error::IsDirectory);
+            }
+            if found.vault != dir.vault {
+                return Err(Error::CrossVault);
+            }
+            if find(tx, parent, name)?.is_some() {
+                return Err(Error::Exists);
+            }
+            add_dentry(tx, parent, name, ino)?;
+            tx.prepare_cached("UPDATE inode SET nlink = nlink + 1, ctime = ?2 WHERE ino = ?1")?
+                .execute(params![ino as i64, now])?;
+            touch(tx, parent, 0, now)?;
+            inode(tx, ino)
+        })
+    }
+
+    /// Takes a name from anything but a directory. An inode without names stays until [`Catalog::drop_orphan`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::IsDirectory`].
+    pub fn unlink(&self, parent: Ino, name: &[u8], now: i64) -> Result<Removed> {
+        self.write(|tx| {
+            let found = find(tx, parent, name)?.ok_or(Error::NotFound)?;
+            if found.is_dir() {
+                return Err(Error::IsDirectory);
+            }
+            lose_name(tx, parent, name, &found, now)
+        })
+    }
+
+    /// Removes an empty directory (a vault's is removed with [`Catalog::remove_vault`]).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotDirectory`], [`Error::NotEmpty`], [`Error::RootIsForVaults`].
+    pub fn rmdir(&self, parent: Ino, name: &[u8], now: i64) -> Result<Removed> {
+        self.write(|tx| {
+            if parent == ROOT {
+                return Err(Error::RootIsForVaults);
+            }
+            let found = find(tx, parent, name)?.ok_or(Error::NotFound)?;
+            if !found.is_dir() {
+                return Err(Error::NotDirectory);
+            }
+            if !is_empty(tx, found.ino)? {
+                return Err(Error::NotEmpty);
+            }
+            lose_name(tx, parent, name, &found, now)
+        })
+    }
+
+    /// Moves a name (rename(2)): files and directories, over an existing target too, atomically.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Exists`] with `NoReplace`; [`Error::IsDirectory`], [`Error::NotDirectory`] or
+    /// [`Error::NotEmpty`] when the target doesn't fit; [`Error::IntoItself`]; [`Error::CrossVault`];
+    /// [`Error::RootIsForVaults`].
+    pub fn rename(&self, from: (Ino, &[u8]), to: (Ino, &[u8]), mode: RenameMode, now: i64) -> Result<Removed> {
+        self.write(|tx| {
+            if from.0 == ROOT || to.0 == ROOT {
+                return Err(Error::RootIsForVaults);
+            }
+            let moved = find(tx, from.0, from.1)?.ok_or(Error::NotFound)?;
+            let to_dir = directory(tx, to.0)?;
+            let target = find(tx, to.0, to.1)?;
+            if moved.vault != to_dir.vault {
+                return Err(Error::CrossVault);
+            }
+            if moved.is_dir() && is_within(tx, to.0, moved.ino)? {
+                return Err(Error::IntoItself);
+            }
+            match (mode, target) {
+                (RenameMode::NoReplace, Some(_)) => Err(Error::Exists),
+                (RenameMode::Exchange, None) => Err(Error::NotFound),
+                (RenameMode::Exchange, Some(target)) => {
+                    if target.is_dir() && is_within(tx, from.0, target.ino)? {
+                        return Err(Error::IntoItself);
+                    }
+                    exchange(tx, from, &moved, to, &target, now)?;
+                    Ok(Removed::default())
+                }
+                // Two names of one inode: rename(2) does nothing.
+                (RenameMode::Replace, Some(target)) if target.ino == moved.ino => Ok(Removed::default()),
+                (_, target) => replace(tx, from, &moved, to, target, now),
+            }
+        })
+    }
+
+    /// Changes attributes and answers the result.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn setattr(&self, ino: Ino, changes: Changes, now: i64) -> Result<Inode> {
+        self.write(|tx| {
+            tx.prepare_cached(
+                "UPDATE inode SET mode = (mode & ~4095) | COALESCE(?2, mode & 4095), uid = COALESCE(?3, uid),
+                 gid = COALESCE(?4, gid), atime = COALESCE(?5, atime), mtime = COALESCE(?6, mtime), ctime = ?7
+                 WHERE ino = ?1",
+            )?
+            .execute(params![
+                ino as i64,
+                changes.mode.map(|mode| mode & 0o7777),
+                changes.uid,
+                changes.gid,
+                changes.atime,
+                changes.mtime,
+                now
+            ])?;
+            inode(tx, ino)
+        })
+    }
+
+    /// Forgets an inode that has no name and that nobody has open any more; its bytes go where deleted bytes go.
+    /// Does nothing when it has a name, or doesn't exist. Answers the store's file that nothing needs any more.
+    pub fn drop_orphan(&self, ino: Ino, now: i64) -> Result<Option<FileId>> {
+        let keep = self.trash_keep;
+        self.write(|tx| {
+            let Some(found) = inode(tx, ino).optional()? else { return Ok(None) };
+            if found.nlink > 0 {
+                return Ok(None);
+            }
+            let freed = match found.content {
+                Some(content) => contents::discard(tx, content, &found, now, keep)?,
+                None => None,
+            };
+            tx.prepare_cached("DELETE FROM xattr WHERE ino = ?1")?.execute([ino as i64])?;
+            tx.prepare_cached("DELETE FROM inode WHERE ino = ?1")?.execute([ino as i64])?;
+            tx.prepare_cached("DELETE FROM orphan WHERE ino = ?1")?.execute([ino as i64])?;
+            Ok(freed)
+        })
+    }
+
+    /// The inodes without a name: what was open and unlinked when the process died.
+    pub fn orphans(&self) -> Result<Vec<Ino>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare("SELECT ino FROM orphan")?;
+            let rows = statement.query_map([], |row| row.get::<_, i64>(0))?;
+            Ok(rows.map(|ino| ino.map(|ino| ino as u64)).collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// A path of `ino` from the root of the mount, vault first, without a leading slash; of several names the oldest.
+    /// None when it has no name.
+    pub fn path(&self, ino: Ino) -> Result<Option<Vec<u8>>> {
+        self.read(|conn| path(conn, ino, ROOT))
+    }
+}
+
+/// `Option` for "there is none" where an operation says [`Error::NotFound`].
+pub(super) trait Optional<T> {
+    fn optional(self) -> Result<Option<T>>;
+}
+
+impl<T> Optional<T> for Result<T> {
+    fn optional(self) -> Result<Option<T>> {
+        match self {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::NotFound) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+}
+
+pub(super) fn inode(conn: &Connection, ino: Ino) -> Result<Inode> {
+    let mut statement = conn.prepare_cached(&format!("SELECT {INODE} FROM inode i WHERE i.ino = ?1"))?;
+    Ok(statement.query_row([ino as i64], |row| Inode::from_row(row, 0))?)
+}
+
+pub(super) fn find(conn: &Connection, parent: Ino, name: &[u8]) -> Result<Option<Inode>> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {INODE} FROM dentry d JOIN inode i ON i.ino = d.ino WHERE d.parent = ?1 AND d.name = ?2"
+    ))?;
+    Ok(statement.query_row(params![parent as i64, name], |row| Inode::from_row(row, 0)).optional()?)
+}
+
+/// The directory numbered `ino`; one that was removed is none, however long somebody still stands in it.
+fn directory(conn: &Connection, ino: Ino) -> Result<Inode> {
+    let found = inode(conn, ino)?;
+    match found.is_dir() {
+        true if found.nlink > 0 => Ok(found),
+        true => Err(Error::NotFound),
+        false => Err(Error::NotDirectory),
+    }
+}
+
+fn parent(conn: &Connection, ino: Ino) -> Result<Ino> {
+    if ino == ROOT {
+        return Ok(ROOT);
+    }
+    let mut statement = conn.prepare_cached("SELECT parent FROM dentry WHERE ino = ?1")?;
+    Ok(statement.query_row([ino as i64], |row| row.get::<_, i64>(0))? as u64)
+}
+
+fn is_empty(conn: &Connection, dir: Ino) -> Result<bool> {
+    let mut statement = conn.prepare_cached("SELECT 1 FROM dentry WHERE parent = ?1 LIMIT 1")?;
+    Ok(!statement.exists([dir as i64])?)
+}
+
+/// Whether directory `dir` is `ancestor` or somewhere below it.
+fn is_within(conn: &Connection, mut dir: Ino, ancestor: Ino) -> Result<bool> {
+    loop {
+        if dir == ancestor {
+            return Ok(true);
+        }
+        if dir == ROOT {
+            return Ok(false);
+        }
+        dir = parent(conn, dir)?;
+    }
+}
+
+/// The path from directory `base` (exclusive) down to `ino`, components joined by `/`.
+pub(super) fn path(conn: &Connection, ino: Ino, base: Ino) -> Result<Option<Vec<u8>>> {
+    let mut statement =
+        conn.prepare_cached("SELECT parent, name FROM dentry WHERE ino = ?1 ORDER BY cookie LIMIT 1")?;
+    let mut components: Vec<Vec<u8>> = Vec::new();
+    let mut at = ino;
+    while at != base && at != ROOT {
+        let found = statement
+            .query_row([at as i64], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, Vec<u8>>(1)?)))
+            .optional()?;
+        let Some((parent, name)) = found else { return Ok(None) };
+        components.push(name);
+        at = parent;
+    }
+    components.reverse();
+    Ok(Some(components.join(&b'/')))
+}
+
+pub(super) fn insert(tx: &Transaction, dir: &Inode, name: &[u8], new: NewInode, now: i64) -> Result<Inode> {
+    let is_dir = Kind::of(new.mode) == Some(Kind::Directory);
+    let (mut mode, mut gid) = (new.mode, new.gid);
+    if dir.mode & libc::S_ISGID != 0 {
+        gid = dir.gid;
+        if is_dir {
+            mode |= libc::S_ISGID;
+        }
+    }
+    let size = new.target.map_or(0, <[u8]>::len) as i64;
+    tx.prepare_cached(
+        "INSERT INTO inode (vault, mode, uid, gid, rdev, nlink, size, atime, mtime, ctime, btime, content, target)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        dir.vault,
+        mode,
+        new.uid,
+        gid,
+        new.rdev,
+        if is_dir { 2 } else { 1 },
+        size,
+        now,
+        new.content,
+        new.target
+    ])?;
+    let ino = tx.last_insert_rowid() as u64;
+    if let (Some(content), Some(vault)) = (new.content, dir.vault) {
+        contents::insert_dirty(tx, content, vault, ino)?;
+    }
+    add_dentry(tx, dir.ino, name, ino)?;
+    touch(tx, dir.ino, i64::from(is_dir), now)?;
+    inode(tx, ino)
+}
+
+fn add_dentry(tx: &Transaction, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
+    tx.prepare_cached("INSERT INTO dentry (parent, name, ino) VALUES (?1, ?2, ?3)")?.execute(params![
+        parent as i64,
+        name,
+        ino as i64
+    ])?;
+    Ok(())
+}
+
+fn remove_dentry(tx: &Transaction, parent: Ino, name: &[u8]) -> Result<()> {
+    tx.prepare_cached("DELETE FROM dentry WHERE parent = ?1 AND name = ?2")?.execute(params![parent as i64, name])?;
+    Ok(())
+}
+
+/// A directory's entries changed: its times, and its link count by `subdirs`.
+fn touch(tx: &Transaction, dir: Ino, subdirs: i64, now: i64) -> Result<()> {
+    tx.prepare_cached("UPDATE inode SET mtime = ?2, ctime = ?2, nlink = nlink + ?3 WHERE ino = ?1")?
+        .execute(params![dir as i64, now, subdirs])?;
+    Ok(())
+}
+
+fn set_ctime(tx: &Transaction, ino: Ino, now: i64) -> Result<()> {
+    tx.prepare_cached("UPDATE inode SET ctime = ?2 WHERE ino = ?1")?.execute(params![ino as i64, now])?;
+    Ok(())
+}
+
+/// Takes the name `name` in `parent` from `found`, and records the path of one that has no other.
+fn lose_name(tx: &Transaction, parent: Ino, name: &[u8], found: &Inode, now: i64) -> Result<Removed> {
+    let is_dir = found.is_dir();
+    let orphan = is_dir || found.nlink <= 1;
+    if orphan {
+        let vault_root = vault_root(tx, found)?;
+        let path = path(tx, found.ino, vault_root)?.unwrap_or_else(|| name.to_vec());
+        tx.prepare_cached("INSERT OR REPLACE INTO orphan (ino, path) VALUES (?1, ?2)")?
+            .execute(params![found.ino as i64, path])?;
+    }
+    let nlink = if orphan { 0 } else { found.nlink - 1 };
+    tx.prepare_cached("UPDATE inode SET nlink = ?2, ctime = ?3 WHERE ino = ?1")?.execute(params![
+        found.ino as i64,
+        nlink,
+        now
+    ])?;
+    remove_dentry(tx, parent, name)?;
+    touch(tx, parent, -i64::from(is_dir), now)?;
+    Ok(Removed { ino: Some(found.ino), orphan })
+}
+
+/// The inode of the root directory of the vault that `found` is in.
+pub(super) fn vault_root(conn: &Connection, found: &Inode) -> Result<Ino> {
+    let mut statement = conn.prepare_cached("SELECT root FROM vault WHERE id = ?1")?;
+    Ok(statement.query_row([found.vault], |row| row.get::<_, i64>(0))? as u64)
+}
+
+/// Points the name `name` in `parent` at `ino`, keeping its place in the directory's stream.
+fn repoint(tx: &Transaction, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
+    tx.prepare_cached("UPDATE dentry SET ino = ?3 WHERE parent = ?1 AND name = ?2")?.execute(params![
+        parent as i64,
+        name,
+        ino as i64
+    ])?;
+    Ok(())
+}
+
+fn exchange(
+    tx: &Transaction,
+    from: (Ino, &[u8]),
+    moved: &Inode,
+    to: (Ino, &[u8]),
+    target: &Inode,
+    now: i64,
+) -> Result<()> {
+    repoint(tx, from.0, from.1, target.ino)?;
+    repoint(tx, to.0, to.1, moved.ino)?;
+    let shift = i64::from(moved.is_dir()) - i64::from(target.is_dir());
+    let shift = if from.0 == to.0 { 0 } else { shift };
+    touch(tx, from.0, -shift, now)?;
+    touch(tx, to.0, shift, now)?;
+    set_ctime(tx, moved.ino, now)?;
+    set_ctime(tx, target.ino, now)
+}
+
+fn replace(
+    tx: &Transaction,
+    from: (Ino, &[u8]),
+    moved: &Inode,
+    to: (Ino, &[u8]),
+    target: Option<Inode>,
+    now: i64,
+) -> Result<Removed> {
+    let mut removed = Removed::default();
+    if let Some(target) = target {
+        match (moved.is_dir(), target.is_dir()) {
+            (true, false) => return Err(Error::NotDirectory),
+            (false, true) => return Err(Error::IsDirectory),
+            (true, true) if !is_empty(tx, target.ino)? => return Err(Error::NotEmpty),
+            _ => {}
+        }
+        removed = lose_name(tx, to.0, to.1, &target, now)?;
+    }
+    // A move within a directory keeps the entry's cookie, so a stream that runs meanwhile shows it once; a move to
+    // another directory gives it a new one there, at the stream's end.
+    let is_dir = i64::from(moved.is_dir());
+    if from.0 == to.0 {
+        tx.prepare_cached("UPDATE dentry SET name = ?3 WHERE parent = ?1 AND name = ?2")?.execute(params![
+            from.0 as i64,
+            from.1,
+            to.1
+        ])?;
+    } else {
+        remove_dentry(tx, from.0, from.1)?;
+        add_dentry(tx, to.0, to.1, moved.ino)?;
+        touch(tx, from.0, -is_dir, now)?;
+    }
+    touch(tx, to.0, if from.0 == to.0 { 0 } else { is_dir }, now)?;
+    set_ctime(tx, moved.ino, now)?;
+    Ok(removed)
+}

@@ -1,0 +1,234 @@
+//! The catalog's own promises, without a mount.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn open(dir: &Path) -> Catalog {
+    Catalog::open(&dir.join("catalog.db"), Duration::from_secs(0)).expect("a new catalog opens")
+}
+
+fn dir() -> NewInode<'static> {
+    NewInode { mode: Kind::Directory.bits() | 0o755, uid: 1, gid: 2, rdev: 0, target: None, content: None }
+}
+
+fn file(content: Option<ContentId>) -> NewInode<'static> {
+    NewInode { mode: Kind::File.bits() | 0o644, uid: 1, gid: 2, rdev: 0, target: None, content }
+}
+
+fn vault(catalog: &Catalog) -> Inode {
+    catalog.add_vault("photos", "arn", dir(), 1).expect("a vault can be added").0
+}
+
+/// Promise: what was answered is there after the process died without a word.
+#[test]
+fn operations_survive_without_a_close() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let made = catalog.create(root.ino, b"a", file(Some(77)), 5).expect("create");
+    catalog.sync().expect("the log syncs");
+    std::mem::forget(catalog);
+    let again = open(tmp.path());
+    assert_eq!(again.lookup(root.ino, b"a").expect("lookup"), Some(made.clone()));
+    assert_eq!(again.path(made.ino).expect("path"), Some(b"photos/a".to_vec()));
+    assert_eq!(again.dirty().expect("dirty").len(), 1);
+}
+
+/// Promise: a state directory of a newer version is refused, by name, and left as it is.
+#[test]
+fn a_newer_catalog_is_refused_untouched() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let path = tmp.path().join("catalog.db");
+    Connection::open(&path).expect("sqlite").pragma_update(None, "user_version", 99).expect("pragma");
+    let before = std::fs::read(&path).expect("the file");
+    let error = Catalog::open(&path, Duration::ZERO).err().expect("refused").to_string();
+    assert!(error.contains("version 99") && error.contains("catalog.db"), "{error}");
+    assert_eq!(std::fs::read(&path).expect("the file"), before);
+    assert!(!tmp.path().join("catalog.db-wal").exists());
+}
+
+/// Promise: a content goes dirty, sealed, archived, evicted, recalled, and a write in between makes the archive of the
+/// old bytes unwanted, never the file's.
+#[test]
+fn a_write_during_the_upload_wins() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let made = catalog.create(root.ino, b"a", file(Some(7)), 1).expect("create");
+    catalog.seal(7, 10, (3, 4), 4).expect("seal");
+    let due = catalog.due(4, 10, &|_, _| false).expect("due");
+    assert_eq!((due.len(), due[0].path.as_slice(), due[0].vault.as_str()), (1, &b"a"[..], "photos"));
+    let begun = catalog.begin_write(made.ino, 8, Start::Keep, 5).expect("write");
+    assert_eq!((begun.content, begun.file, begun.fresh), (7, 7, false));
+    let archive = |name: &str| Archive {
+        row: 0,
+        vault: root.vault.expect("the vault's row"),
+        archive_id: name.into(),
+        size: 10,
+        tree_hash: [1; 32],
+        created: 6,
+    };
+    assert!(!catalog.archived(7, 0, &archive("old"), 6).expect("archived"));
+    assert_eq!(catalog.trash_due(i64::MAX - 1, 9).expect("trash").len(), 1);
+    catalog.seal(7, 12, (7, 7), 7).expect("seal");
+    assert!(catalog.archived(7, 1, &archive("new"), 8).expect("archived"));
+    assert_eq!(catalog.evict(7).expect("evict"), Some(7));
+    assert_eq!(catalog.content(7).expect("content").file, None);
+    assert_eq!(catalog.doomed().expect("doomed"), vec![7]);
+    assert_eq!(catalog.begin_recall(7, 70).expect("recall"), 70);
+    assert!(!catalog.content(7).expect("content").has(0, 0));
+    assert!(catalog.recalled(7, 70, 0, 11).expect("recalled").is_local());
+    // Writing again hands the file over, and the archive goes to the trash.
+    let begun = catalog.begin_write(made.ino, 9, Start::Keep, 9).expect("write");
+    assert_eq!((begun.content, begun.file, begun.fresh, begun.freed), (9, 70, false, None));
+    assert_eq!(catalog.trash_due(i64::MAX - 1, 9).expect("trash").len(), 2);
+}
+
+/// Promise: an archive in the trash isn't due before the 90 days that it is billed for anyway.
+#[test]
+fn trash_waits_for_ninety_days() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let made = catalog.create(root.ino, b"a", file(Some(7)), 1).expect("create");
+    catalog.seal(7, 10, (3, 4), 4).expect("seal");
+    let vault = root.vault.expect("the vault's row");
+    let archive = Archive { row: 0, vault, archive_id: "x".into(), size: 10, tree_hash: [1; 32], created: 1000 };
+    catalog.archived(7, 0, &archive, 6).expect("archived");
+    let removed = catalog.unlink(root.ino, b"a", 7).expect("unlink");
+    assert_eq!((removed.ino, removed.orphan), (Some(made.ino), true));
+    assert_eq!(catalog.drop_orphan(made.ino, 8).expect("drop"), Some(7));
+    let ninety = 90 * 24 * 3600 * 1_000_000_000;
+    assert!(catalog.trash_due(ninety + 999, 9).expect("trash").is_empty());
+    let due = catalog.trash_due(ninety + 1000, 9).expect("trash");
+    assert_eq!(due[0].path, b"a");
+}
+
+/// Promise: of two archives with one path the newer gets the name, and nothing is lost.
+#[test]
+fn adoption_gives_the_name_to_the_newest() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let known = |id: &str, created, content| KnownArchive {
+        archive_id: id.into(),
+        size: 5,
+        tree_hash: [0; 32],
+        created,
+        content,
+        path: Some(vec![b"d".to_vec(), b"f".to_vec()]),
+        mode: Some(0o600),
+        owner: None,
+        mtime: Some(42),
+    };
+    let unnamed = KnownArchive { path: None, ..known("c", 3, None) };
+    let vault = root.vault.expect("the vault's row");
+    let adopted = catalog
+        .adopt(vault, &[known("b", 2, Some(50)), known("a", 1, Some(50)), known("z", 1, None), unnamed], 9)
+        .expect("adopt");
+    assert!(matches!(&adopted[0], archives::Adopted::Added { name, .. } if name == b"d"));
+    assert_eq!(adopted[1..3], [archives::Adopted::Duplicate, archives::Adopted::Duplicate]);
+    let d = catalog.lookup(root.ino, b"d").expect("lookup").expect("the directory was made");
+    let f = catalog.lookup(d.ino, b"f").expect("lookup").expect("the file was made");
+    assert_eq!((f.mode & 0o7777, f.mtime, f.size, f.content), (0o600, 42, 5, Some(50)));
+    assert!(catalog.trash_due(i64::MAX - 1, 9).expect("trash").is_empty());
+    let again = catalog.adopt(vault, &[known("b", 2, Some(50))], 9).expect("adopt");
+    assert_eq!(again, [archives::Adopted::Known]);
+}
+
+/// A step of the random walk over names.
+#[derive(Clone, Debug)]
+enum Step {
+    Create(u8, u8, bool),
+    Link(u8, u8, u8, u8),
+    Remove(u8, u8),
+    Rename(u8, u8, u8, u8, u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let n = 0..4u8;
+    prop_oneof![
+        (n.clone(), n.clone(), any::<bool>()).prop_map(|(d, f, dir)| Step::Create(d, f, dir)),
+        (n.clone(), n.clone(), n.clone(), n.clone()).prop_map(|(a, b, c, d)| Step::Link(a, b, c, d)),
+        (n.clone(), n.clone()).prop_map(|(d, f)| Step::Remove(d, f)),
+        (n.clone(), n.clone(), n.clone(), n, 0..3u8).prop_map(|(a, b, c, d, m)| Step::Rename(a, b, c, d, m)),
+    ]
+}
+
+/// Everything below `dir`: path, inode, link count.
+fn walk(catalog: &Catalog, dir: Ino, prefix: &str, seen: &mut BTreeMap<String, Inode>) {
+    for entry in catalog.readdir(dir, 0, 1000).expect("readdir") {
+        let path = format!("{prefix}/{}", String::from_utf8_lossy(&entry.name));
+        if entry.inode.is_dir() {
+            walk(catalog, entry.inode.ino, &path, seen);
+        }
+        seen.insert(path, entry.inode);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Promise: whatever is created, linked, renamed, swapped and removed, link counts equal the names there are, every
+    /// directory can be reached from the root, and nothing without a name stays once it was dropped.
+    #[test]
+    fn names_and_link_counts_agree(steps in proptest::collection::vec(step(), 1..60)) {
+        let tmp = tempfile::tempdir().expect("temporary directory");
+        let catalog = open(tmp.path());
+        let root = vault(&catalog);
+        let before = |n: u8| {
+            let mut dirs = BTreeMap::new();
+            walk(&catalog, root.ino, "", &mut dirs);
+            let dirs: Vec<Ino> = dirs.values().filter(|inode| inode.is_dir()).map(|inode| inode.ino).collect();
+            if dirs.is_empty() || n == 0 { root.ino } else { dirs[n as usize % dirs.len()] }
+        };
+        let name = |n: u8| vec![b'a' + n];
+        for step in steps {
+            let removed = match step {
+                Step::Create(d, f, is_dir) => {
+                    let _ = catalog.create(before(d), &name(f), if is_dir { dir() } else { file(None) }, 3);
+                    Removed::default()
+                }
+                Step::Link(d, f, e, g) => {
+                    if let Ok(Some(found)) = catalog.lookup(before(d), &name(f)) {
+                        let _ = catalog.link(found.ino, before(e), &name(g), 3);
+                    }
+                    Removed::default()
+                }
+                Step::Remove(d, f) => catalog
+                    .unlink(before(d), &name(f), 3)
+                    .or_else(|_| catalog.rmdir(before(d), &name(f), 3))
+                    .unwrap_or_default(),
+                Step::Rename(d, f, e, g, m) => {
+                    let mode = [RenameMode::Replace, RenameMode::NoReplace, RenameMode::Exchange][m as usize];
+                    catalog.rename((before(d), &name(f)), (before(e), &name(g)), mode, 3).unwrap_or_default()
+                }
+            };
+            if let Some(ino) = removed.ino.filter(|_| removed.orphan) {
+                catalog.drop_orphan(ino, 4).expect("drop");
+            }
+        }
+        let mut seen = BTreeMap::new();
+        walk(&catalog, root.ino, "", &mut seen);
+        let mut names: BTreeMap<Ino, u32> = BTreeMap::new();
+        for inode in seen.values() {
+            *names.entry(inode.ino).or_default() += 1;
+        }
+        for (path, inode) in &seen {
+            let expected = if inode.is_dir() {
+                2 + seen.iter().filter(|(below, child)| {
+                    child.is_dir() && below.rsplit_once('/').is_some_and(|(parent, _)| parent == path)
+                }).count() as u32
+            } else {
+                names[&inode.ino]
+            };
+            prop_assert_eq!(inode.nlink, expected, "{}", path);
+        }
+        let rows: i64 = catalog.read(|conn| Ok(conn.query_row("SELECT COUNT(*) FROM inode", [], |row| row.get(0))?)).expect("count");
+        prop_assert_eq!(rows as usize, names.len() + 2);
+        prop_assert!(catalog.orphans().expect("orphans").is_empty());
+    }
+}

@@ -1,0 +1,52 @@
+//! `glacierfs inventory`: asks the service what is in a vault and reconciles the tree with it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ask;
+use super::ask::Patience;
+use super::exit::Code;
+use super::exit::Failure;
+use super::output;
+use crate::control::wire::InventoryState;
+
+/// Ask the service what is in a vault; unknown archives become files
+///
+/// Starts an inventory job, or adopts the one that is under way, waits for it and reconciles the tree with it.
+/// Nothing is ever deleted on an inventory's strength: it lags by up to a day. At AWS the job takes hours.
+#[derive(Debug, clap::Args)]
+pub struct Inventory {
+    /// The vault
+    vault: String,
+    /// Start it and don't wait; asked again later, it is adopted
+    #[arg(long)]
+    no_wait: bool,
+    /// Give up waiting after this long
+    #[arg(long, value_name = "DURATION", value_parser = ask::duration, conflicts_with = "no_wait")]
+    timeout: Option<Duration>,
+    /// The mount that is meant, where there are several
+    #[arg(long, value_name = "MOUNTPOINT")]
+    mount: Option<PathBuf>,
+}
+
+impl Inventory {
+    pub fn run(self) -> Result<(), Failure> {
+        let mount: Vec<_> = self.mount.into_iter().collect();
+        ask::ask(&mount, async |client, _| {
+            let spinner = output::spinner();
+            let mut patience = Patience::new(self.timeout);
+            let mut inventory = client.inventory(&self.vault).await?;
+            while inventory.state == InventoryState::Waiting && !self.no_wait {
+                let message = output::inventory(&inventory);
+                spinner.set_message(message.trim_end().to_owned());
+                patience.wait(|| message.trim_end().to_owned()).await?;
+                inventory = client.inventory(&self.vault).await?;
+            }
+            spinner.finish_and_clear();
+            match inventory.state {
+                InventoryState::Failed => Err(Failure::new(Code::Remote, output::inventory(&inventory).trim_end())),
+                InventoryState::Waiting | InventoryState::Done => output::print(&output::inventory(&inventory)),
+            }
+        })
+    }
+}

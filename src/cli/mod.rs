@@ -1,0 +1,122 @@
+//! The command line: clap definitions, one file a subcommand. A command talks to a running daemon through its control
+//! socket; `mount` and `serve` become one.
+
+mod ask;
+mod completions;
+mod config;
+mod evict;
+pub mod exit;
+mod flush;
+mod inventory;
+mod logging;
+mod ls;
+mod man;
+mod output;
+mod rebuild;
+mod restore;
+mod serve;
+mod settings;
+mod status;
+mod umount;
+mod vault;
+
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+use clap::Parser;
+use clap::Subcommand;
+
+use exit::CODES;
+use exit::Code;
+use exit::Failure;
+
+const ABOUT: &str = "Mount Amazon Glacier vaults as directories and archives as files";
+
+const LONG_ABOUT: &str = "Mount Amazon Glacier vaults as directories and archives as files.
+
+Files that are written to the mount are kept on the local disk and archived in the background. Archived files that \
+aren't local any more come back when they are read, which takes the hours that Glacier takes.";
+
+const EXAMPLES: &str = "Examples:
+  glacierfs mount --local ~/vaults /mnt/vaults --daemon    try it without an AWS account
+  glacierfs mount --region eu-central-1 /mnt/vaults        mount the vaults of an AWS account
+  glacierfs vault create photos                            the same as mkdir /mnt/vaults/photos
+  glacierfs flush /mnt/vaults/photos                       wait until everything in it is archived
+  glacierfs restore --wait /mnt/vaults/photos/2019         bring a tree back
+  glacierfs umount /mnt/vaults";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "glacierfs", version, about = ABOUT, long_about = LONG_ABOUT, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Commands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Commands {
+    Umount(umount::Umount),
+    Status(status::Status),
+    Ls(ls::Ls),
+    Flush(flush::Flush),
+    Evict(evict::Evict),
+    Restore(restore::Restore),
+    Vault(vault::Vault),
+    Inventory(inventory::Inventory),
+    Rebuild(rebuild::Rebuild),
+    Serve(serve::Serve),
+    Config(config::Config),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// The command line's definition, complete with what is written by code: the exit codes.
+pub fn command() -> clap::Command {
+    let codes = CODES.iter().map(|(code, meaning)| format!("\n  {}  {meaning}", *code as u8)).collect::<String>();
+    Cli::command().after_help(EXAMPLES).after_long_help(format!("{EXAMPLES}\n\nExit codes:{codes}"))
+}
+
+/// Runs the command that the arguments, the program's name first, ask for; the exit code.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
+    let arguments: Vec<_> = arguments.collect();
+    let result = parse_and_run(&arguments);
+    match result {
+        Ok(()) => Code::Done as u8,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                output::complain(&failure.message);
+            }
+            failure.code as u8
+        }
+    }
+}
+
+fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
+    let matches = command().try_get_matches_from(arguments);
+    let cli = matches.and_then(|matches| <Cli as clap::FromArgMatches>::from_arg_matches(&matches));
+    match cli.map_err(usage)?.command {
+        Commands::Umount(umount) => umount.run(),
+        Commands::Status(status) => status.run(),
+        Commands::Ls(ls) => ls.run(),
+        Commands::Flush(flush) => flush.run(),
+        Commands::Evict(evict) => evict.run(),
+        Commands::Restore(restore) => restore.run(),
+        Commands::Vault(vault) => vault.run(),
+        Commands::Inventory(inventory) => inventory.run(),
+        Commands::Rebuild(rebuild) => rebuild.run(),
+        Commands::Serve(serve) => serve.run(),
+        Commands::Config(config) => config.run(),
+        Commands::Completions(completions) => completions.run(),
+        Commands::Man(man) => man.run(),
+    }
+}
+
+/// Prints what clap has to say, help and version included.
+fn usage(error: clap::Error) -> Failure {
+    match error.print() {
+        Ok(()) if error.exit_code() == 0 => Failure::told(Code::Done),
+        Ok(()) => Failure::told(Code::Usage),
+        Err(e) => e.into(),
+    }
+}

@@ -1,0 +1,80 @@
+//! `glacierfs serve`: the embedded Glacier-compatible endpoint by itself, for any Glacier client.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+
+use super::ask;
+use super::exit::Code;
+use super::exit::Failure;
+use super::logging;
+use super::output;
+use crate::server::RetrievalDelays;
+use crate::server::Server;
+use crate::server::ServerConfig;
+use crate::util::clock::Clock;
+
+/// Serve vaults from a directory, as a Glacier-compatible endpoint for any client
+///
+/// Prints one line with its URL when it is ready, and runs until SIGINT or SIGTERM. At its first start it writes
+/// DATA/credentials, a file in the format of the AWS tools, with the profile glacierfs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  glacierfs serve --data ~/vaults --retrieval-delay all=5s &
+  AWS_SHARED_CREDENTIALS_FILE=~/vaults/credentials aws --profile glacierfs --region us-east-1 \\
+      --endpoint-url http://127.0.0.1:8210 glacier list-vaults --account-id -")]
+pub struct Serve {
+    /// Directory to keep the vaults in; it is made when it isn't there
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Address and port to listen on; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8210")]
+    listen: SocketAddr,
+    /// Region that requests have to be signed for
+    #[arg(long, default_value = "us-east-1")]
+    region: String,
+    /// The account, 12 digits
+    #[arg(long, value_name = "ID", default_value = "000000000000")]
+    account: String,
+    /// How long a retrieval takes; TIER is expedited, standard, bulk or all. Can be repeated
+    /// [default: what AWS takes, minutes to hours]
+    #[arg(long, value_name = "TIER=DURATION")]
+    retrieval_delay: Vec<String>,
+    /// How long after a write an inventory is taken that knows of it [default: 1day]
+    #[arg(long, value_name = "DURATION", value_parser = ask::duration)]
+    inventory_interval: Option<Duration>,
+    /// What to log: a level, or levels by module separated by commas
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+impl Serve {
+    pub fn run(self) -> Result<(), Failure> {
+        logging::start(&self.log);
+        let wrong = |message: String| Failure::new(Code::Usage, message);
+        let mut config = ServerConfig::new(self.data);
+        config.listen = self.listen;
+        config.region = self.region;
+        config.account = self.account;
+        config.retrieval_delays = RetrievalDelays::parse(&self.retrieval_delay).map_err(wrong)?;
+        if let Some(interval) = self.inventory_interval {
+            config.inventory_interval = interval;
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let server = Server::start(config, Clock::real()).await.map_err(|e| Failure::new(Code::Failed, e))?;
+            output::print(&format!("{}\n", server.url()))?;
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            server.stop().await;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! Attributes: from the catalog, and from the store's file while a file is written.
+
+use std::fs::File;
+use std::fs::FileTimes;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use nix::errno::Errno;
+
+use super::Error;
+use super::Fs;
+use super::Result;
+use super::error::spool;
+use super::open::Bytes;
+use crate::catalog::Changes;
+use crate::catalog::Ino;
+use crate::catalog::Inode;
+use crate::catalog::Kind;
+use crate::catalog::Start;
+use crate::catalog::now;
+
+/// Times to set, in nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// Last access.
+    pub atime: Option<i64>,
+    /// Last change of the bytes.
+    pub mtime: Option<i64>,
+}
+
+impl Fs {
+    /// The attributes of `ino`, also of one without a name that is still open.
+    pub fn getattr(&self, ino: Ino) -> Result<Inode> {
+        Ok(self.fresh(self.catalog.inode(ino)?))
+    }
+
+    /// Changes mode, owner, times or size. Missing bytes are asked for only if some of them are to stay.
+    pub fn setattr(&self, ino: Ino, changes: Changes, size: Option<u64>) -> Result<Inode> {
+        if let Some(size) = size {
+            self.truncate(ino, size)?;
+        }
+        let inode = self.catalog.setattr(ino, changes, now())?;
+        if let (Some(mtime), Some(file)) = (changes.mtime, self.dirty_file(ino)) {
+            set_mtime(&file, mtime)?;
+        }
+        Ok(self.fresh(inode))
+    }
+
+    /// Whether `ino` is being written.
+    pub fn is_dirty(&self, ino: Ino) -> bool {
+        self.dirty_file(ino).is_some()
+    }
+
+    /// `inode` with what the store's file knows better while it is written.
+    pub(super) fn fresh(&self, mut inode: Inode) -> Inode {
+        if let Some(file) = self.dirty_file(inode.ino)
+            && let Ok(meta) = file.metadata()
+        {
+            inode.size = meta.len();
+            inode.mtime = nanos(meta.mtime(), meta.mtime_nsec());
+            inode.ctime = inode.ctime.max(nanos(meta.ctime(), meta.ctime_nsec()));
+        }
+        inode
+    }
+
+    fn dirty_file(&self, ino: Ino) -> Option<std::sync::Arc<File>> {
+        match &self.open.of(ino)?.lock().bytes {
+            Bytes::Dirty(_, file) => Some(file.clone()),
+            _ => None,
+        }
+    }
+
+    fn truncate(&self, ino: Ino, size: u64) -> Result<()> {
+        let inode = self.getattr(ino)?;
+        match inode.kind() {
+            Kind::File => {}
+            Kind::Directory => return Err(Errno::EISDIR.into()),
+            _ => return Err(Errno::EINVAL.into()),
+        }
+        i64::try_from(size).map_err(|_| Error::Errno(Errno::EFBIG))?;
+        if size > inode.size {
+            self.check_room()?;
+        }
+        // As if it were opened, truncated and closed: an open file stays dirty until its own last close.
+        let (handle, open) = self.open.open(ino, true);
+        let start = if size == 0 { Start::Empty } else { Start::Keep };
+        let result = self.dirty(&open, start).and_then(|file| file.set_len(size).map_err(spool));
+        let released = self.release(handle);
+        result.and(released)
+    }
+}
+
+/// `seconds` and `nanos` as the catalog has times.
+pub(super) fn nanos(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+/// Sets the modification time of a file in the store.
+pub(super) fn set_mtime(file: &File, mtime: i64) -> Result<()> {
+    let distance = Duration::from_nanos(mtime.unsigned_abs());
+    let time: Option<SystemTime> =
+        if mtime < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+    let time = time.ok_or(Errno::EINVAL)?;
+    Ok(file.set_times(FileTimes::new().set_modified(time))?)
+}

@@ -1,0 +1,250 @@
+//! Bytes: open, read, write, sync, close.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use super::Error;
+use super::Fs;
+use super::Need;
+use super::Result;
+use super::attr::set_mtime;
+use super::error::spool;
+use super::open::Bytes;
+use super::open::HandleId;
+use super::open::OpenFile;
+use super::open::OpenState;
+use super::open::Opened;
+use crate::catalog::ContentId;
+use crate::catalog::Ino;
+use crate::catalog::Kind;
+use crate::catalog::Start;
+use crate::catalog::now;
+
+/// How many cached bytes are given up at a time for new ones.
+const ROOM: u64 = 64 << 20;
+
+impl Fs {
+    /// Opens a regular file. Nothing changes before the first write, and nothing is recalled before the first read.
+    pub fn open(&self, ino: Ino, writes: bool) -> Result<Opened> {
+        let inode = self.catalog.inode(ino)?;
+        if inode.kind() != Kind::File {
+            return Err(Errno::EINVAL.into());
+        }
+        let cold = match inode.content {
+            None => false,
+            Some(id) => {
+                self.cache.touch(id);
+                !self.catalog.content(id)?.is_local()
+            }
+        };
+        let (handle, _) = self.open.open(ino, writes);
+        Ok(Opened { handle, cold })
+    }
+
+    /// Reads up to `size` bytes at `offset`; fewer only at the end of the file.
+    ///
+    /// # Errors
+    /// [`Error::Cold`] when some of them aren't local.
+    pub fn read(&self, handle: HandleId, offset: u64, size: usize) -> Result<Vec<u8>> {
+        let (open, _) = self.open.handle(handle).ok_or(Errno::EBADF)?;
+        let mut buffer = vec![0; size];
+        let file = {
+            let mut state = open.lock();
+            self.look_up(&open, &mut state)?;
+            match &state.bytes {
+                Bytes::Clean(_, file) | Bytes::Dirty(_, file) => file.clone(),
+                Bytes::Empty => return Ok(Vec::new()),
+                Bytes::Unknown => {
+                    drop(state);
+                    return self.read_partly_local(&open, offset, size);
+                }
+            }
+        };
+        let got = read_at(&file, &mut buffer, offset)?;
+        buffer.truncate(got);
+        Ok(buffer)
+    }
+
+    /// Writes `data` at `offset`, all of it.
+    ///
+    /// # Errors
+    /// [`Error::Cold`] when bytes that stay aren't local, [`Error::Full`] when the spool's disk has no room.
+    pub fn write(&self, handle: HandleId, offset: u64, data: &[u8]) -> Result<()> {
+        let (open, writes) = self.open.handle(handle).ok_or(Errno::EBADF)?;
+        if !writes {
+            return Err(Errno::EBADF.into());
+        }
+        let file = self.dirty(&open, Start::Keep)?;
+        match file.write_all_at(data, offset) {
+            Ok(()) => Ok(()),
+            Err(error) => match spool(error) {
+                Error::Full if self.cache.make_room(ROOM) => Ok(file.write_all_at(data, offset).map_err(spool)?),
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Makes a file's bytes, and every name and attribute so far, survive a power cut.
+    pub fn fsync(&self, handle: HandleId) -> Result<()> {
+        let (open, _) = self.open.handle(handle).ok_or(Errno::EBADF)?;
+        let bytes = {
+            let mut state = open.lock();
+            self.look_up(&open, &mut state)?;
+            state.bytes.clone()
+        };
+        if let Bytes::Dirty(id, file) | Bytes::Clean(id, file) = bytes {
+            file.sync_all()?;
+            self.store.sync_name(self.catalog.content(id)?.file.unwrap_or(id))?;
+        }
+        Ok(self.catalog.sync()?)
+    }
+
+    /// Makes every name and attribute so far survive a power cut (fsync of a directory).
+    pub fn sync_names(&self) -> Result<()> {
+        Ok(self.catalog.sync()?)
+    }
+
+    /// Closes a handle. The last close of a writer seals what was written; the last close of all forgets a file
+    /// without a name.
+    pub fn release(&self, handle: HandleId) -> Result<()> {
+        let closed = self.open.close(handle, |open, state, wrote| {
+            let sealed = if wrote && state.writers == 0 { self.seal(open.ino, state) } else { Ok(()) };
+            let forgotten = if state.handles == 0 { self.forget(open.ino) } else { Ok(()) };
+            sealed.and(forgotten)
+        });
+        closed.unwrap_or(Err(Error::Errno(Errno::EBADF)))
+    }
+
+    /// Where data or a hole begins at or after `offset` (lseek(2)). Everything that isn't local counts as data.
+    pub fn seek(&self, handle: HandleId, offset: u64, hole: bool) -> Result<u64> {
+        let (open, _) = self.open.handle(handle).ok_or(Errno::EBADF)?;
+        let file = {
+            let mut state = open.lock();
+            self.look_up(&open, &mut state)?;
+            match &state.bytes {
+                Bytes::Clean(_, file) | Bytes::Dirty(_, file) => Some(file.clone()),
+                Bytes::Empty | Bytes::Unknown => None,
+            }
+        };
+        if let Some(file) = file {
+            let whence = if hole { nix::unistd::Whence::SeekHole } else { nix::unistd::Whence::SeekData };
+            let offset = i64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+            return Ok(nix::unistd::lseek64(&*file, offset, whence)? as u64);
+        }
+        let size = self.getattr(open.ino)?.size;
+        match offset {
+            _ if offset >= size => Err(Errno::ENXIO.into()),
+            _ if hole => Ok(size),
+            _ => Ok(offset),
+        }
+    }
+
+    /// The file of the store to write to: makes an open file dirty if it isn't yet.
+    pub(super) fn dirty(&self, open: &OpenFile, start: Start) -> Result<Arc<File>> {
+        let mut state = open.lock();
+        if let Bytes::Dirty(_, file) = &state.bytes {
+            return Ok(file.clone());
+        }
+        self.check_room()?;
+        let inode = self.catalog.inode(open.ino)?;
+        if let (Some(id), Start::Keep) = (inode.content, start) {
+            let content = self.catalog.content(id)?;
+            if !content.is_local() {
+                return Err(Error::Cold(Need { content: id, first: 0, last: content.size.saturating_sub(1) }));
+            }
+        }
+        let fresh = new_id();
+        // A content that keeps bytes keeps its file; any other needs one before a row may name it.
+        let made = match (inode.content, start) {
+            (None, _) | (Some(_), Start::Empty) => Some(self.store.create(fresh).map_err(spool)?),
+            (Some(_), Start::Keep) => None,
+        };
+        let begun = match self.catalog.begin_write(open.ino, fresh, start, now()) {
+            Ok(begun) => begun,
+            Err(error) => {
+                self.cache.discard(Some(fresh));
+                return Err(error.into());
+            }
+        };
+        if let Some(old) = inode.content {
+            self.cache.remove(old);
+        }
+        let file = match made {
+            Some(file) if begun.fresh => file,
+            // It turned out to have a dirty file already (one that was sealed and reopened, emptied below).
+            made => {
+                if made.is_some() {
+                    self.cache.discard(Some(fresh));
+                }
+                let file = self.store.file(begun.file)?;
+                set_mtime(&file, inode.mtime)?;
+                file
+            }
+        };
+        self.cache.discard(begun.freed);
+        let file = Arc::new(file);
+        state.bytes = Bytes::Dirty(begun.content, file.clone());
+        Ok(file)
+    }
+
+    /// Finds out where an open file's bytes are. One that is only partly local stays [`Bytes::Unknown`].
+    fn look_up(&self, open: &OpenFile, state: &mut OpenState) -> Result<()> {
+        if !matches!(state.bytes, Bytes::Unknown) {
+            return Ok(());
+        }
+        state.bytes = match self.catalog.inode(open.ino)?.content {
+            None => Bytes::Empty,
+            Some(id) => match self.catalog.content(id)? {
+                content if content.is_local() => {
+                    // `is_local` says that there is a file.
+                    Bytes::Clean(id, Arc::new(self.store.read(content.file.unwrap_or(id))?))
+                }
+                _ => Bytes::Unknown,
+            },
+        };
+        Ok(())
+    }
+
+    fn read_partly_local(&self, open: &OpenFile, offset: u64, size: usize) -> Result<Vec<u8>> {
+        let id = self.catalog.inode(open.ino)?.content.ok_or(Errno::EIO)?;
+        let content = self.catalog.content(id)?;
+        if offset >= content.size || size == 0 {
+            return Ok(Vec::new());
+        }
+        let last = content.size.min(offset.saturating_add(size as u64)) - 1;
+        let file = match content.file {
+            Some(file) if content.has(offset, last) => self.store.read(file)?,
+            _ => return Err(Error::Cold(Need { content: id, first: offset, last })),
+        };
+        let mut buffer = vec![0; (last - offset + 1) as usize];
+        file.read_exact_at(&mut buffer, offset)?;
+        Ok(buffer)
+    }
+
+    /// Refuses to begin a write when the disk is down to its reserve and nothing can be given up for it.
+    pub(super) fn check_room(&self) -> Result<()> {
+        if self.room()?.available > 0 || self.cache.make_room(ROOM) { Ok(()) } else { Err(Error::Full) }
+    }
+}
+
+/// A new content's number.
+pub(super) fn new_id() -> ContentId {
+    rand::random_range(1..=ContentId::MAX)
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    let mut got = 0;
+    while got < buffer.len() {
+        match file.read_at(&mut buffer[got..], offset + got as u64) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(got)
+}

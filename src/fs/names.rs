@@ -1,0 +1,161 @@
+//! Names: lookup, create, link, unlink, rename, directory streams.
+
+use nix::errno::Errno;
+
+use super::Caller;
+use super::Error;
+use super::Fs;
+use super::HandleId;
+use super::Opened;
+use super::Result;
+use super::check_name;
+use super::error::spool;
+use super::io::new_id;
+use super::open::Bytes;
+use crate::catalog::Entry;
+use crate::catalog::Ino;
+use crate::catalog::Inode;
+use crate::catalog::Kind;
+use crate::catalog::NewInode;
+use crate::catalog::ROOT;
+use crate::catalog::Removed;
+use crate::catalog::RenameMode;
+use crate::catalog::now;
+
+/// Longest target of a symbolic link in bytes (PATH_MAX less its NUL).
+const TARGET_MAX: usize = 4095;
+
+impl Fs {
+    /// What `name` in directory `parent` names. `.` and `..` are understood, for NFS servers.
+    pub fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Inode> {
+        check_name(name)?;
+        let found = match name {
+            b"." => Some(self.catalog.inode(parent)?),
+            b".." => Some(self.catalog.inode(self.catalog.parent(parent)?)?),
+            _ => self.catalog.lookup(parent, name)?,
+        };
+        Ok(self.fresh(found.ok_or(Errno::ENOENT)?))
+    }
+
+    /// Up to `limit` entries of `dir` after `cookie` (0: from the first), without `.` and `..`.
+    pub fn readdir(&self, dir: Ino, cookie: u64, limit: usize) -> Result<Vec<Entry>> {
+        let mut entries = self.catalog.readdir(dir, cookie, limit)?;
+        for entry in &mut entries {
+            if entry.inode.kind() == Kind::File {
+                entry.inode = self.fresh(entry.inode.clone());
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The directory above `dir`.
+    pub fn parent(&self, dir: Ino) -> Result<Ino> {
+        Ok(self.catalog.parent(dir)?)
+    }
+
+    /// Makes a directory below a vault's (a vault itself is made by the service first).
+    pub fn mkdir(&self, parent: Ino, name: &[u8], mode: u32, caller: Caller) -> Result<Inode> {
+        self.make(parent, name, Kind::Directory.bits() | mode & 0o7777, 0, None, caller)
+    }
+
+    /// Makes a file, pipe, socket or device node.
+    pub fn mknod(&self, parent: Ino, name: &[u8], mode: u32, rdev: u32, caller: Caller) -> Result<Inode> {
+        let kind = match Kind::of(mode) {
+            None | Some(Kind::Directory | Kind::Symlink) => return Err(Errno::EINVAL.into()),
+            Some(kind) => kind,
+        };
+        self.make(parent, name, kind.bits() | mode & 0o7777, rdev, None, caller)
+    }
+
+    /// Makes a symbolic link.
+    pub fn symlink(&self, parent: Ino, name: &[u8], target: &[u8], caller: Caller) -> Result<Inode> {
+        match target.len() {
+            0 => Err(Errno::ENOENT.into()),
+            1..=TARGET_MAX => self.make(parent, name, Kind::Symlink.bits() | 0o777, 0, Some(target), caller),
+            _ => Err(Errno::ENAMETOOLONG.into()),
+        }
+    }
+
+    /// Where a symbolic link points.
+    pub fn readlink(&self, ino: Ino) -> Result<Vec<u8>> {
+        self.catalog.inode(ino)?.target.ok_or(Error::Errno(Errno::EINVAL))
+    }
+
+    /// Makes a regular file and opens it for writing.
+    pub fn create(&self, parent: Ino, name: &[u8], mode: u32, caller: Caller) -> Result<(Inode, Opened)> {
+        check_name(name)?;
+        self.check_room()?;
+        let content = new_id();
+        let file = self.store.create(content).map_err(spool)?;
+        let new = NewInode {
+            mode: Kind::File.bits() | mode & 0o7777,
+            uid: caller.uid,
+            gid: caller.gid,
+            rdev: 0,
+            target: None,
+            content: Some(content),
+        };
+        let inode = match self.catalog.create(parent, name, new, now()) {
+            Ok(inode) => inode,
+            Err(error) => {
+                self.cache.discard(Some(content));
+                return Err(error.into());
+            }
+        };
+        super::attr::set_mtime(&file, inode.mtime)?;
+        let (handle, open): (HandleId, _) = self.open.open(inode.ino, true);
+        open.lock().bytes = Bytes::Dirty(content, std::sync::Arc::new(file));
+        Ok((inode, Opened { handle, cold: false }))
+    }
+
+    /// Gives a file another name.
+    pub fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<Inode> {
+        check_name(name)?;
+        match self.catalog.link(ino, parent, name, now()) {
+            Err(crate::catalog::Error::IsDirectory) => Err(Errno::EPERM.into()),
+            other => Ok(self.fresh(other?)),
+        }
+    }
+
+    /// Takes a name from a file. Its bytes stay as long as it is open, and its archive in the trash.
+    pub fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()> {
+        let removed = self.catalog.unlink(parent, name, now())?;
+        self.after(removed)
+    }
+
+    /// Removes an empty directory below a vault's.
+    pub fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<()> {
+        let removed = self.catalog.rmdir(parent, name, now())?;
+        self.after(removed)
+    }
+
+    /// Moves a name, over an existing one too, within one vault.
+    pub fn rename(&self, from: (Ino, &[u8]), to: (Ino, &[u8]), mode: RenameMode) -> Result<()> {
+        check_name(to.1)?;
+        let removed = self.catalog.rename(from, to, mode, now())?;
+        self.after(removed)
+    }
+
+    fn make(
+        &self,
+        parent: Ino,
+        name: &[u8],
+        mode: u32,
+        rdev: u32,
+        target: Option<&[u8]>,
+        caller: Caller,
+    ) -> Result<Inode> {
+        check_name(name)?;
+        debug_assert!(parent != ROOT || Kind::of(mode) != Some(Kind::Directory), "vaults are made by the service");
+        let new = NewInode { mode, uid: caller.uid, gid: caller.gid, rdev, target, content: None };
+        Ok(self.catalog.create(parent, name, new, now())?)
+    }
+
+    /// Forgets an inode that lost its last name, unless it is open.
+    fn after(&self, removed: Removed) -> Result<()> {
+        match removed.ino.filter(|_| removed.orphan) {
+            Some(ino) if self.open.of(ino).is_none() => self.forget(ino),
+            _ => Ok(()),
+        }
+    }
+}

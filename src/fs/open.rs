@@ -1,0 +1,124 @@
+//! Open files: which are open, how often, for writing or not, and with which file of the store.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use crate::catalog::ContentId;
+use crate::catalog::Ino;
+
+/// An open file's number.
+pub type HandleId = u64;
+
+/// What an open answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// The handle, for every operation until its release.
+    pub handle: HandleId,
+    /// Whether something of the file isn't local: then its reads may have to wait, and mustn't go through the kernel's
+    /// read-ahead.
+    pub cold: bool,
+}
+
+/// An inode that is open at least once.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) ino: Ino,
+    state: Mutex<OpenState>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct OpenState {
+    /// Handles there are.
+    pub(super) handles: u32,
+    /// Those of them that may write.
+    pub(super) writers: u32,
+    /// Where the bytes are.
+    pub(super) bytes: Bytes,
+}
+
+/// Where an open file's bytes are.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Bytes {
+    /// Not looked up yet, or changed since: ask the catalog.
+    #[default]
+    Unknown,
+    /// There are none.
+    Empty,
+    /// All in this file, sealed or archived.
+    Clean(ContentId, Arc<File>),
+    /// All in this file, which is being written.
+    Dirty(ContentId, Arc<File>),
+}
+
+impl OpenFile {
+    pub(super) fn lock(&self) -> MutexGuard<'_, OpenState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Handle {
+    file: Arc<OpenFile>,
+    writes: bool,
+}
+
+/// All open files of the mount.
+#[derive(Default)]
+pub(super) struct Table {
+    next: AtomicU64,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    handles: HashMap<HandleId, Handle>,
+    files: HashMap<Ino, Arc<OpenFile>>,
+}
+
+impl Table {
+    /// Opens `ino` once more.
+    pub(super) fn open(&self, ino: Ino, writes: bool) -> (HandleId, Arc<OpenFile>) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let file =
+            inner.files.entry(ino).or_insert_with(|| Arc::new(OpenFile { ino, state: Mutex::default() })).clone();
+        {
+            let mut state = file.lock();
+            state.handles += 1;
+            state.writers += u32::from(writes);
+        }
+        inner.handles.insert(id, Handle { file: file.clone(), writes });
+        (id, file)
+    }
+
+    /// The open file behind a handle, and whether the handle may write.
+    pub(super) fn handle(&self, id: HandleId) -> Option<(Arc<OpenFile>, bool)> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.handles.get(&id).map(|handle| (handle.file.clone(), handle.writes))
+    }
+
+    /// The open file of an inode, if it is open.
+    pub(super) fn of(&self, ino: Ino) -> Option<Arc<OpenFile>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).files.get(&ino).cloned()
+    }
+
+    /// Closes a handle. Answers its file, whether the handle could write, and calls `last` with the file's state while
+    /// nobody can open it anew, so that what it decides stays true.
+    pub(super) fn close<T>(&self, id: HandleId, last: impl FnOnce(&OpenFile, &mut OpenState, bool) -> T) -> Option<T> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let handle = inner.handles.remove(&id)?;
+        let mut state = handle.file.lock();
+        state.handles -= 1;
+        state.writers -= u32::from(handle.writes);
+        if state.handles == 0 {
+            inner.files.remove(&handle.file.ino);
+        }
+        Some(last(&handle.file, &mut state, handle.writes))
+    }
+}

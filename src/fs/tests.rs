@@ -1,0 +1,196 @@
+//! The file system's promises, without a kernel and without a network.
+
+use std::time::Duration;
+
+use super::*;
+use crate::catalog::Archive;
+use crate::catalog::Kind;
+use crate::catalog::NewInode;
+use crate::catalog::RenameMode;
+
+struct House {
+    fs: Fs,
+    vault: Ino,
+    tmp: tempfile::TempDir,
+}
+
+const ME: Caller = Caller { uid: 1000, gid: 1000 };
+
+fn open(tmp: tempfile::TempDir) -> House {
+    let catalog = Arc::new(Catalog::open(&tmp.path().join("catalog.db"), Duration::ZERO).expect("catalog"));
+    let dir = NewInode { mode: Kind::Directory.bits() | 0o755, uid: 0, gid: 0, rdev: 0, target: None, content: None };
+    let vault = catalog.add_vault("v", "", dir, 1).expect("vault").0.ino;
+    let store = Arc::new(Store::open(&tmp.path().join("store")).expect("store"));
+    let settings =
+        Settings { upload_delay: Duration::ZERO, spool_reserve: 0, control: tmp.path().join("control.sock") };
+    let cache = Arc::new(Cache::new(catalog.clone(), store.clone(), 1 << 30).expect("cache"));
+    let fs = Fs::new(catalog, store, cache, Arc::new(Notify::new()), settings).expect("fs");
+    House { fs, vault, tmp }
+}
+
+fn house() -> House {
+    open(tempfile::tempdir().expect("temporary directory"))
+}
+
+impl House {
+    fn write(&self, name: &str, data: &[u8]) -> Ino {
+        let (inode, opened) = self.fs.create(self.vault, name.as_bytes(), 0o644, ME).expect("create");
+        self.fs.write(opened.handle, 0, data).expect("write");
+        self.fs.release(opened.handle).expect("release");
+        inode.ino
+    }
+
+    fn read(&self, ino: Ino) -> Result<Vec<u8>> {
+        let opened = self.fs.open(ino, false).expect("open");
+        let data = self.fs.read(opened.handle, 0, 1 << 20);
+        self.fs.release(opened.handle).expect("release");
+        data
+    }
+
+    /// Pretends that everything sealed is archived, and lets go of its bytes if `evict`.
+    fn archive(&self, evict: bool) {
+        for (n, sealed) in self.fs.catalog.due(i64::MAX, 100, &|_, _| false).expect("due").into_iter().enumerate() {
+            let archive = Archive {
+                row: 0,
+                vault: sealed.content.vault,
+                archive_id: format!("{}-{n}-{}", sealed.content.id, sealed.content.generation),
+                size: sealed.content.size,
+                tree_hash: [0; 32],
+                created: 1,
+            };
+            assert!(self.fs.catalog.archived(sealed.content.id, sealed.content.generation, &archive, 2).expect("row"));
+            if evict {
+                assert!(self.fs.cache.evict(sealed.content.id).expect("evict"));
+            }
+        }
+    }
+}
+
+/// Promise: what is written is read, at every stage, and a file that isn't local says which bytes it needs.
+#[test]
+fn bytes_come_back_or_are_asked_for() {
+    let house = house();
+    let ino = house.write("a", b"hello");
+    assert_eq!(house.read(ino).expect("warm"), b"hello");
+    house.archive(false);
+    assert_eq!(house.read(ino).expect("cached"), b"hello");
+    let content = house.fs.getattr(ino).expect("attributes").content.expect("content");
+    assert!(house.fs.cache.evict(content).expect("evict"));
+    assert!(matches!(house.read(ino), Err(Error::Cold(Need { first: 0, last: 4, .. }))));
+    assert_eq!(house.fs.getattr(ino).expect("attributes").size, 5);
+}
+
+/// Promise: appending to a file that isn't local asks for its bytes; emptying it doesn't.
+#[test]
+fn writing_to_a_cold_file() {
+    let house = house();
+    let ino = house.write("a", b"hello");
+    house.archive(true);
+    let opened = house.fs.open(ino, true).expect("open");
+    assert!(opened.cold);
+    assert!(matches!(house.fs.write(opened.handle, 5, b"!"), Err(Error::Cold(_))));
+    house.fs.setattr(ino, Default::default(), Some(0)).expect("truncate");
+    house.fs.write(opened.handle, 0, b"new").expect("write");
+    house.fs.release(opened.handle).expect("release");
+    assert_eq!(house.read(ino).expect("read"), b"new");
+}
+
+/// Promise: a write to an archived, local file needs no copy and no recall, keeps the rest of the bytes, and makes a
+/// new content.
+#[test]
+fn writing_to_a_cached_file_takes_its_bytes_over() {
+    let house = house();
+    let ino = house.write("a", b"hello");
+    let before = house.fs.getattr(ino).expect("attributes");
+    house.archive(false);
+    let opened = house.fs.open(ino, true).expect("open");
+    assert_eq!(house.fs.getattr(ino).expect("attributes").mtime, before.mtime);
+    house.fs.write(opened.handle, 4, b"p!").expect("write");
+    assert_eq!(house.fs.getattr(ino).expect("attributes").size, 6);
+    house.fs.release(opened.handle).expect("release");
+    let after = house.fs.getattr(ino).expect("attributes");
+    assert_eq!(house.read(ino).expect("read"), b"hellp!");
+    assert_ne!(before.content, after.content);
+    assert!(after.mtime > before.mtime);
+}
+
+/// Promise: an open file without a name keeps its bytes and attributes until its last close, and then leaves nothing.
+#[test]
+fn unlinked_files_live_until_closed() {
+    let house = house();
+    let (inode, opened) = house.fs.create(house.vault, b"a", 0o600, ME).expect("create");
+    house.fs.write(opened.handle, 0, b"hello").expect("write");
+    house.fs.unlink(house.vault, b"a").expect("unlink");
+    let reader = house.fs.open(inode.ino, false).expect("open through /proc/self/fd");
+    let attr = house.fs.getattr(inode.ino).expect("attributes");
+    assert_eq!((attr.nlink, attr.size), (0, 5));
+    house.fs.release(opened.handle).expect("release");
+    assert_eq!(house.fs.read(reader.handle, 0, 9).expect("read"), b"hello");
+    house.fs.release(reader.handle).expect("release");
+    assert!(matches!(house.fs.getattr(inode.ino), Err(Error::Catalog(crate::catalog::Error::NotFound))));
+    assert!(house.fs.catalog.files().expect("files").is_empty());
+}
+
+/// Promise: what a kill interrupted is there after the next start, with its size and its explicit times.
+#[test]
+fn a_kill_loses_nothing_written() {
+    let house = house();
+    let (inode, opened) = house.fs.create(house.vault, b"a", 0o644, ME).expect("create");
+    house.fs.write(opened.handle, 0, b"hello").expect("write");
+    let times = crate::catalog::Changes { mtime: Some(-1_500_000_000), ..Default::default() };
+    house.fs.setattr(inode.ino, times, None).expect("times");
+    let (unlinked, _) = house.fs.create(house.vault, b"b", 0o644, ME).expect("create");
+    house.fs.unlink(house.vault, b"b").expect("unlink");
+    let House { fs, tmp, .. } = house;
+    std::mem::forget(fs);
+    let again = open(tmp);
+    assert_eq!(again.fs.recover().expect("recover"), 1);
+    let attr = again.fs.lookup(again.vault, b"a").expect("lookup");
+    assert_eq!((attr.size, attr.mtime), (5, -1_500_000_000));
+    assert_eq!(again.read(attr.ino).expect("read"), b"hello");
+    assert!(again.fs.getattr(unlinked.ino).is_err());
+    assert_eq!(again.fs.catalog.due(i64::MAX, 9, &|_, _| false).expect("due").len(), 1);
+}
+
+/// Promise: empty files need no archive, and truncating to nothing needs none either.
+#[test]
+fn empty_files_are_never_uploaded() {
+    let house = house();
+    house.write("a", b"");
+    let ino = house.write("b", b"x");
+    house.fs.setattr(ino, Default::default(), Some(0)).expect("truncate");
+    assert!(house.fs.catalog.due(i64::MAX, 9, &|_, _| false).expect("due").is_empty());
+    assert_eq!(house.read(ino).expect("read"), b"");
+    house.fs.setattr(ino, Default::default(), Some(3)).expect("grow");
+    assert_eq!(house.read(ino).expect("read"), [0; 3]);
+}
+
+/// Promise: rename over an open file keeps the old bytes for whoever has it open.
+#[test]
+fn rename_over_an_open_file() {
+    let house = house();
+    let old = house.write("a", b"old");
+    let new = house.write("b", b"new");
+    let opened = house.fs.open(old, false).expect("open");
+    house.fs.rename((house.vault, b"b"), (house.vault, b"a"), RenameMode::Replace).expect("rename");
+    assert_eq!(house.fs.read(opened.handle, 0, 9).expect("read"), b"old");
+    house.fs.release(opened.handle).expect("release");
+    assert_eq!(house.fs.lookup(house.vault, b"a").expect("lookup").ino, new);
+    assert!(house.fs.getattr(old).is_err());
+}
+
+/// Promise: a file tells where it stands, hides that from listings, and refuses to have it written.
+#[test]
+fn a_file_tells_its_state() {
+    let house = house();
+    let ino = house.write("a", b"hello");
+    let state = || String::from_utf8(house.fs.getxattr(ino, b"user.glacierfs.state").expect("state")).expect("text");
+    assert_eq!(state(), "sealed");
+    house.archive(false);
+    assert_eq!(state(), "cached");
+    house.fs.setxattr(ino, b"user.x", b"y", crate::catalog::XattrMode::Set).expect("set");
+    assert_eq!(house.fs.listxattr(ino).expect("list"), b"user.x\0");
+    let refused = house.fs.setxattr(ino, b"user.glacierfs.state", b"y", crate::catalog::XattrMode::Set);
+    assert_eq!(refused.expect_err("refused").errno(), nix::errno::Errno::EPERM);
+    assert!(house.fs.getxattr(ROOT, b"user.glacierfs.control").expect("socket").ends_with(b"control.sock"));
+}

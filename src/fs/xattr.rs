@@ -1,0 +1,144 @@
+//! Extended attributes: the program's own, and what a file can tell of itself under `user.glacierfs.`.
+//!
+//! The latter are read-only and not listed, so that `rsync -X` and `cp -a` don't copy them.
+
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::PoisonError;
+
+use nix::errno::Errno;
+
+use super::Fs;
+use super::Result;
+use crate::catalog::Ino;
+use crate::catalog::Kind;
+use crate::catalog::ROOT;
+use crate::catalog::State;
+use crate::catalog::XattrMode;
+use crate::catalog::now;
+
+/// What the names of our own attributes begin with.
+const OURS: &[u8] = b"user.glacierfs.";
+/// Longest value in bytes (XATTR_SIZE_MAX, linux/limits.h).
+const VALUE_MAX: usize = 65536;
+
+impl Fs {
+    /// The value of attribute `name`.
+    ///
+    /// # Errors
+    /// ENODATA when it isn't set; EOPNOTSUPP for a name space that isn't kept.
+    pub fn getxattr(&self, ino: Ino, name: &[u8]) -> Result<Vec<u8>> {
+        if let Some(ours) = name.strip_prefix(OURS) {
+            return self.own_xattr(ino, ours)?.ok_or_else(|| Errno::ENODATA.into());
+        }
+        check_space(name)?;
+        if !self.may_have_xattrs(ino) {
+            return Err(Errno::ENODATA.into());
+        }
+        self.catalog.xattr(ino, name)?.ok_or_else(|| Errno::ENODATA.into())
+    }
+
+    /// The names of the attributes, each with a NUL behind it.
+    pub fn listxattr(&self, ino: Ino) -> Result<Vec<u8>> {
+        if !self.may_have_xattrs(ino) {
+            return Ok(Vec::new());
+        }
+        let mut list = Vec::new();
+        for name in self.catalog.xattrs(ino)? {
+            list.extend(name);
+            list.push(0);
+        }
+        Ok(list)
+    }
+
+    /// Sets attribute `name`.
+    pub fn setxattr(&self, ino: Ino, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()> {
+        check_ours(name)?;
+        check_space(name)?;
+        if value.len() > VALUE_MAX {
+            return Err(Errno::E2BIG.into());
+        }
+        // Before the row, so that nobody who could know of the row misses it.
+        self.with_xattrs.lock().unwrap_or_else(PoisonError::into_inner).insert(ino);
+        Ok(self.catalog.set_xattr(ino, name, value, mode, now())?)
+    }
+
+    /// Removes attribute `name`.
+    pub fn removexattr(&self, ino: Ino, name: &[u8]) -> Result<()> {
+        check_ours(name)?;
+        check_space(name)?;
+        Ok(self.catalog.remove_xattr(ino, name, now())?)
+    }
+
+    fn may_have_xattrs(&self, ino: Ino) -> bool {
+        self.with_xattrs.lock().unwrap_or_else(PoisonError::into_inner).contains(&ino)
+    }
+
+    /// What the file tells of itself; none for what doesn't apply to it.
+    fn own_xattr(&self, ino: Ino, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        if name == b"control" {
+            return Ok((ino == ROOT).then(|| self.settings.control.as_os_str().as_bytes().to_vec()));
+        }
+        let inode = self.getattr(ino)?;
+        if name == b"vault" {
+            let vault = inode.vault.map(|id| self.catalog.vault_by_id(id)).transpose()?;
+            return Ok(vault.map(|vault| vault.name.into_bytes()));
+        }
+        if inode.kind() != Kind::File {
+            return Ok(None);
+        }
+        let content = inode.content.map(|id| self.catalog.content(id)).transpose()?;
+        let Some(content) = content else {
+            return Ok(match name {
+                b"state" => Some(b"local".to_vec()),
+                b"local_bytes" => Some(b"0".to_vec()),
+                _ => None,
+            });
+        };
+        let local = match (&content.present, content.file) {
+            (_, None) => 0,
+            (None, Some(_)) => inode.size,
+            (Some(present), Some(_)) => present.bytes(content.size),
+        };
+        let archive = content.archive.as_ref().filter(|_| content.state == State::Archived);
+        let text = match (name, archive) {
+            (b"local_bytes", _) => local.to_string(),
+            (b"state", _) => match content.state {
+                State::Dirty => "dirty",
+                State::Sealed => "sealed",
+                State::Archived if content.is_local() => "cached",
+                State::Archived if local > 0 => "partial",
+                State::Archived => "archived",
+            }
+            .to_owned(),
+            (b"archive_id", Some(archive)) => archive.archive_id.clone(),
+            (b"tree_hash", Some(archive)) => archive.tree_hash.iter().fold(String::new(), |mut hex, byte| {
+                // Writing to a String can't fail.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            }),
+            (b"uploaded_at", Some(archive)) => rfc3339(archive.created),
+            _ => return Ok(None),
+        };
+        Ok(Some(text.into_bytes()))
+    }
+}
+
+/// A time in nanoseconds since 1970 as people and programs read it.
+fn rfc3339(nanos: i64) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(nanos)).map_or_else(|_| nanos.to_string(), |time| format!("{time:.3}"))
+}
+
+fn check_ours(name: &[u8]) -> Result<()> {
+    if name.starts_with(OURS) { Err(Errno::EPERM.into()) } else { Ok(()) }
+}
+
+/// Which name spaces are kept. POSIX ACLs (`system.`) aren't, yet.
+fn check_space(name: &[u8]) -> Result<()> {
+    const KEPT: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+    match KEPT.iter().any(|space| name.len() > space.len() && name.starts_with(space)) {
+        true if name.len() <= 255 => Ok(()),
+        true => Err(Errno::ERANGE.into()),
+        false => Err(Errno::EOPNOTSUPP.into()),
+    }
+}

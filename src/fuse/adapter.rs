@@ -1,0 +1,539 @@
+//! Each kernel request becomes one operation of `fs`, each outcome one reply.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use fuser::BsdFileFlags;
+use fuser::Errno;
+use fuser::FileHandle;
+use fuser::FopenFlags;
+use fuser::Generation;
+use fuser::INodeNo;
+use fuser::InitFlags;
+use fuser::IoctlFlags;
+use fuser::KernelConfig;
+use fuser::LockOwner;
+use fuser::OpenAccMode;
+use fuser::OpenFlags;
+use fuser::RenameFlags;
+use fuser::ReplyAttr;
+use fuser::ReplyCreate;
+use fuser::ReplyData;
+use fuser::ReplyDirectory;
+use fuser::ReplyDirectoryPlus;
+use fuser::ReplyEmpty;
+use fuser::ReplyEntry;
+use fuser::ReplyIoctl;
+use fuser::ReplyLseek;
+use fuser::ReplyOpen;
+use fuser::ReplyStatfs;
+use fuser::ReplyWrite;
+use fuser::ReplyXattr;
+use fuser::Request;
+use fuser::TimeOrNow;
+use fuser::WriteFlags;
+
+use super::convert::attr;
+use super::convert::errno;
+use super::convert::file_type;
+use super::convert::nanos;
+use super::park::Shared;
+use crate::catalog::Changes;
+use crate::catalog::Entry;
+use crate::catalog::Inode;
+use crate::catalog::Kind;
+use crate::catalog::RenameMode;
+use crate::catalog::XattrMode;
+use crate::fs::Caller;
+use crate::fs::Error;
+use crate::fs::NAME_MAX;
+use crate::fs::Opened;
+use crate::fs::ROOT;
+use crate::fs::Result;
+
+/// How long the kernel may keep a name or attributes that nobody is changing.
+const LONG: Duration = Duration::from_secs(3600);
+/// Largest write request in bytes.
+const MAX_WRITE: u32 = 1 << 20;
+/// How many buffered requests may be under way at once.
+const MAX_BACKGROUND: u16 = 256;
+/// How many directory entries are fetched at a time.
+const ENTRIES: usize = 64;
+/// Inode numbers are never used twice, so every one is of the same generation.
+const GENERATION: Generation = Generation(0);
+
+/// Answers the kernel.
+pub(super) struct Adapter {
+    pub(super) shared: Arc<Shared>,
+    /// Told when the kernel is done with this mount.
+    pub(super) ended: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Adapter {
+    /// How long the kernel may keep `inode`'s attributes: not at all while its file is written, since stores through a
+    /// memory mapping change them behind its back.
+    fn ttl(&self, inode: &Inode) -> Duration {
+        if inode.kind() == Kind::File && self.shared.fs.is_dirty(inode.ino) { Duration::ZERO } else { LONG }
+    }
+
+    fn entry(&self, result: Result<Inode>, reply: ReplyEntry) {
+        match result {
+            Ok(inode) => reply.entry_with_ttls(&attr(&inode), &self.ttl(&inode), &LONG, GENERATION),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+}
+
+fn empty(result: Result<()>, reply: ReplyEmpty) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(errno(&error)),
+    }
+}
+
+fn caller(req: &Request) -> Caller {
+    Caller { uid: req.uid(), gid: req.gid() }
+}
+
+/// A file's pages may stay cached as long as nothing changed it behind the kernel's back, which is announced; a file
+/// that isn't all local is read directly.
+fn open_flags(opened: &Opened) -> FopenFlags {
+    if opened.cold { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE }
+}
+
+/// Whether a failed try is to be parked rather than answered.
+fn is_lacking(error: &Error) -> bool {
+    matches!(error, Error::Cold(_) | Error::Full)
+}
+
+impl fuser::Filesystem for Adapter {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        for wanted in [
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_CACHE_SYMLINKS,
+            InitFlags::FUSE_EXPORT_SUPPORT,
+            InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+        ] {
+            // An older kernel lacks some of them, and goes without.
+            let _ = config.add_capabilities(wanted);
+        }
+        // Both are within the bounds that these calls check.
+        let _ = config.set_max_write(MAX_WRITE);
+        let _ = config.set_max_background(MAX_BACKGROUND);
+        Ok(())
+    }
+
+    fn destroy(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            // Nobody listens any more if the daemon is gone already.
+            let _ = ended.send(());
+        }
+    }
+
+    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        self.entry(self.shared.fs.lookup(parent.0, name.as_bytes()), reply);
+    }
+
+    fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        match self.shared.fs.getattr(ino.0) {
+            Ok(inode) => reply.attr(&self.ttl(&inode), &attr(&inode)),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn setattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        _fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let changes = Changes { mode, uid, gid, atime: atime.map(nanos), mtime: mtime.map(nanos) };
+        let shared = self.shared.clone();
+        let answer = move |result: Result<Inode>| match result {
+            Ok(inode) => {
+                let ttl = if shared.fs.is_dirty(inode.ino) { Duration::ZERO } else { LONG };
+                reply.attr(&ttl, &attr(&inode));
+            }
+            Err(error) => reply.error(errno(&error)),
+        };
+        match self.shared.fs.setattr(ino.0, changes, size) {
+            Err(lacking) if is_lacking(&lacking) => {
+                self.shared.park(req.pid(), lacking, move |fs| fs.setattr(ino.0, changes, size), answer);
+            }
+            result => answer(result),
+        }
+    }
+
+    fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
+        match self.shared.fs.readlink(ino.0) {
+            Ok(target) => reply.data(&target),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        self.entry(self.shared.fs.mknod(parent.0, name.as_bytes(), mode, rdev, caller(req)), reply);
+    }
+
+    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
+        let caller = caller(req);
+        if parent.0 != ROOT {
+            return self.entry(self.shared.fs.mkdir(parent.0, name.as_bytes(), mode, caller), reply);
+        }
+        let vaults = self.shared.vaults.clone();
+        let name = name.as_bytes().to_vec();
+        let work = async move { vaults.create(&name, mode, caller).await.map_err(Error::from) };
+        self.shared.wait(req.pid(), work, move |result: Result<Inode>| match result {
+            Ok(inode) => reply.entry_with_ttls(&attr(&inode), &LONG, &LONG, GENERATION),
+            Err(error) => reply.error(errno(&error)),
+        });
+    }
+
+    fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        empty(self.shared.fs.unlink(parent.0, name.as_bytes()), reply);
+    }
+
+    fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        if parent.0 != ROOT {
+            return empty(self.shared.fs.rmdir(parent.0, name.as_bytes()), reply);
+        }
+        let vaults = self.shared.vaults.clone();
+        let name = name.as_bytes().to_vec();
+        let work = async move { vaults.delete(&name).await.map_err(Error::from) };
+        self.shared.wait(req.pid(), work, move |result| empty(result, reply));
+    }
+
+    fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let target = target.as_os_str().as_bytes();
+        self.entry(self.shared.fs.symlink(parent.0, name.as_bytes(), target, caller(req)), reply);
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let mode = match flags {
+            flags if flags.is_empty() => RenameMode::Replace,
+            RenameFlags::RENAME_NOREPLACE => RenameMode::NoReplace,
+            RenameFlags::RENAME_EXCHANGE => RenameMode::Exchange,
+            _ => return reply.error(Errno::EINVAL),
+        };
+        empty(self.shared.fs.rename((parent.0, name.as_bytes()), (newparent.0, newname.as_bytes()), mode), reply);
+    }
+
+    fn link(&self, _req: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
+        self.entry(self.shared.fs.link(ino.0, newparent.0, newname.as_bytes()), reply);
+    }
+
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let answer = |result: Result<(Inode, Opened)>| match result {
+            // The kernel drops these attributes itself at the first write, and then gets some that it may not keep.
+            Ok((inode, opened)) => reply.created(
+                &LONG,
+                &attr(&inode),
+                GENERATION,
+                FileHandle(opened.handle),
+                FopenFlags::FOPEN_KEEP_CACHE,
+            ),
+            Err(error) => reply.error(errno(&error)),
+        };
+        let caller = caller(req);
+        match self.shared.fs.create(parent.0, name.as_bytes(), mode, caller) {
+            Err(lacking) if is_lacking(&lacking) => {
+                let name = name.as_bytes().to_vec();
+                let again = move |fs: &crate::fs::Fs| fs.create(parent.0, &name, mode, caller);
+                self.shared.park(req.pid(), lacking, again, answer);
+            }
+            result => answer(result),
+        }
+    }
+
+    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let writes = flags.acc_mode() != OpenAccMode::O_RDONLY;
+        match self.shared.fs.open(ino.0, writes) {
+            Ok(opened) => reply.opened(FileHandle(opened.handle), open_flags(&opened)),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn read(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let answer = |result: Result<Vec<u8>>| match result {
+            Ok(data) => reply.data(&data),
+            Err(error) => reply.error(errno(&error)),
+        };
+        match self.shared.fs.read(fh.0, offset, size as usize) {
+            Err(Error::Cold(need)) if flags.0 & libc::O_NONBLOCK != 0 => {
+                self.shared.recall.start(need.content, need.first, need.last);
+                answer(Err(Error::Cold(need)));
+            }
+            Err(lacking) if is_lacking(&lacking) => {
+                self.shared.park(req.pid(), lacking, move |fs| fs.read(fh.0, offset, size as usize), answer);
+            }
+            result => answer(result),
+        }
+    }
+
+    fn write(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        // At most MAX_WRITE.
+        let length = data.len() as u32;
+        let answer = move |result: Result<()>| match result {
+            Ok(()) => reply.written(length),
+            Err(error) => reply.error(errno(&error)),
+        };
+        match self.shared.fs.write(fh.0, offset, data) {
+            Err(lacking) if is_lacking(&lacking) => {
+                let data = data.to_vec();
+                self.shared.park(req.pid(), lacking, move |fs| fs.write(fh.0, offset, &data), answer);
+            }
+            result => answer(result),
+        }
+    }
+
+    fn flush(&self, _req: &Request, _ino: INodeNo, _fh: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
+        // What was written is in the spool already; the last close seals it.
+        reply.ok();
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        empty(self.shared.fs.release(fh.0), reply);
+    }
+
+    fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        // A disk's sync takes long: not on a worker.
+        let fs = self.shared.fs.clone();
+        self.shared.runtime.spawn_blocking(move || empty(fs.fsync(fh.0), reply));
+    }
+
+    fn opendir(&self, _req: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        reply.opened(FileHandle(0), FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE);
+    }
+
+    fn readdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let listed = self.list(ino.0, offset, |ino, next, name, kind, _| {
+            reply.add(INodeNo(ino), next, file_type(kind), OsStr::from_bytes(name))
+        });
+        match listed {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn readdirplus(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
+        let listed = self.list(ino.0, offset, |ino, next, name, _, inode| {
+            reply.add(INodeNo(ino), next, OsStr::from_bytes(name), &self.ttl(inode), &attr(inode), GENERATION)
+        });
+        match listed {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn fsyncdir(&self, _req: &Request, _ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        let fs = self.shared.fs.clone();
+        self.shared.runtime.spawn_blocking(move || empty(fs.sync_names(), reply));
+    }
+
+    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        const BLOCK: u64 = 4096;
+        match self.shared.fs.room() {
+            Ok(room) => {
+                let free = room.available / BLOCK;
+                let block = BLOCK as u32;
+                reply.statfs(room.total / BLOCK, free, free, room.files, room.files_free, block, NAME_MAX as u32, block);
+            }
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let mode = match flags {
+            libc::XATTR_CREATE => XattrMode::Create,
+            libc::XATTR_REPLACE => XattrMode::Replace,
+            _ => XattrMode::Set,
+        };
+        empty(self.shared.fs.setxattr(ino.0, name.as_bytes(), value, mode), reply);
+    }
+
+    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        xattr(self.shared.fs.getxattr(ino.0, name.as_bytes()), size, reply);
+    }
+
+    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        xattr(self.shared.fs.listxattr(ino.0), size, reply);
+    }
+
+    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        empty(self.shared.fs.removexattr(ino.0, name.as_bytes()), reply);
+    }
+
+    fn ioctl(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _flags: IoctlFlags,
+        _cmd: u32,
+        _in_data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+
+    fn fallocate(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _offset: u64,
+        _length: u64,
+        _mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        // glibc's posix_fallocate then writes zeros itself.
+        reply.error(Errno::EOPNOTSUPP);
+    }
+
+    fn lseek(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        let hole = match whence {
+            libc::SEEK_HOLE => true,
+            libc::SEEK_DATA => false,
+            _ => return reply.error(Errno::EINVAL),
+        };
+        let Ok(offset) = u64::try_from(offset) else { return reply.error(Errno::ENXIO) };
+        match self.shared.fs.seek(fh.0, offset, hole) {
+            Ok(found) => reply.offset(found as i64),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+}
+
+impl Adapter {
+    /// Hands the entries of `dir` to `add` from position `offset` on, until it says that the reply is full. Positions:
+    /// 1 is behind `.`, 2 behind `..`, and an entry's is 2 more than its cookie.
+    fn list(
+        &self,
+        dir: u64,
+        offset: u64,
+        mut add: impl FnMut(u64, u64, &[u8], Kind, &Inode) -> bool,
+    ) -> Result<()> {
+        let fs = &self.shared.fs;
+        if offset < 1 {
+            let inode = fs.getattr(dir)?;
+            if add(dir, 1, b".", Kind::Directory, &inode) {
+                return Ok(());
+            }
+        }
+        if offset < 2 {
+            let parent = fs.getattr(fs.parent(dir)?)?;
+            if add(parent.ino, 2, b"..", Kind::Directory, &parent) {
+                return Ok(());
+            }
+        }
+        let mut cookie = offset.saturating_sub(2);
+        loop {
+            let entries = fs.readdir(dir, cookie, ENTRIES)?;
+            let last = entries.len() < ENTRIES;
+            for Entry { cookie: at, name, inode } in entries {
+                if add(inode.ino, at + 2, &name, inode.kind(), &inode) {
+                    return Ok(());
+                }
+                cookie = at;
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn xattr(result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
+    match result {
+        // At most 64 KiB.
+        Ok(value) if size == 0 => reply.size(value.len() as u32),
+        Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
+        Ok(value) => reply.data(&value),
+        Err(error) => reply.error(errno(&error)),
+    }
+}

@@ -1,0 +1,220 @@
+//! The mount itself: made, ended, and a dead one cleared away.
+//!
+//! fuser 0.18 mounts, but doesn't unmount here: its check whether a mount still exists is inverted, so that it may take
+//! away somebody else's, and it can't try again when a mount is busy. We unmount by name instead, and its session object
+//! is never dropped.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuser::BackgroundSession;
+use fuser::INodeNo;
+use fuser::MountOption;
+use fuser::Session;
+use fuser::SessionACL;
+use nix::errno::Errno;
+use nix::mount::MntFlags;
+use tokio::sync::oneshot;
+
+use super::adapter::Adapter;
+use super::park::Shared;
+use crate::fs::Invalidate;
+use crate::util::mountinfo;
+
+/// How to mount.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Let other users in too, as far as modes and owners allow.
+    pub allow_other: bool,
+    /// Refuse writes.
+    pub read_only: bool,
+    /// Threads that serve requests.
+    pub threads: usize,
+}
+
+/// Why a mount failed.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// The mount point doesn't exist.
+    #[error("mount point {} doesn't exist: make it with `mkdir -p {}`", .0.display(), .0.display())]
+    Missing(PathBuf),
+    /// The mount point is something else.
+    #[error("mount point {} isn't a directory", .0.display())]
+    NotDirectory(PathBuf),
+    /// Files would be hidden.
+    #[error("mount point {} isn't empty, and mounting would hide what is in it: choose an empty directory", .0.display())]
+    NotEmpty(PathBuf),
+    /// Something lives there already.
+    #[error("{} is a mount point of {kind} already: unmount that first, or choose another directory", path.display())]
+    Busy {
+        /// The mount point.
+        path: PathBuf,
+        /// The type of what is mounted.
+        kind: String,
+    },
+    /// The kernel would end the mount in the middle of a recall.
+    #[error(
+        "the kernel aborts FUSE requests after {seconds} s (sysctl {sysctl}), and with them the whole mount, but a read \
+         from Glacier takes hours: set {sysctl} to 0, or give --recall-timeout a shorter time than that"
+    )]
+    RequestTimeout {
+        /// The sysctl's name.
+        sysctl: &'static str,
+        /// Its value.
+        seconds: u64,
+    },
+    /// No FUSE on this machine.
+    #[error("/dev/fuse can't be opened ({0}): load the module with `modprobe fuse`, or give the container /dev/fuse")]
+    NoFuse(io::Error),
+    /// Anything else.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The mount point.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// A live mount.
+pub struct Mounted {
+    session: ManuallyDrop<BackgroundSession>,
+}
+
+impl Mounted {
+    /// Tells the kernel of changes that didn't come through it. Call what this returns from threads that serve no
+    /// request: the kernel may wait for one.
+    pub fn invalidator(&self) -> impl Fn(&Invalidate) + Send + Sync + 'static {
+        let notifier = self.session.notifier();
+        move |what| {
+            let told = match what {
+                Invalidate::Entry { parent, name } => {
+                    // The directory's listing is cached with its inode.
+                    notifier
+                        .inval_entry(INodeNo(*parent), OsStr::from_bytes(name))
+                        .and_then(|()| notifier.inval_inode(INodeNo(*parent), 0, 0))
+                }
+                Invalidate::Inode(ino) => notifier.inval_inode(INodeNo(*ino), 0, 0),
+            };
+            if let Err(error) = told {
+                log::debug!("the kernel wasn't told of {what:?}: {error}");
+            }
+        }
+    }
+}
+
+/// Mounts at `mountpoint`. The receiver hears when the mount has ended, for whatever reason.
+///
+/// # Errors
+/// [`MountError`], each with what to do about it.
+pub fn mount(
+    mountpoint: &Path,
+    options: Options,
+    shared: Arc<Shared>,
+) -> Result<(Mounted, oneshot::Receiver<()>), MountError> {
+    check_mountpoint(mountpoint)?;
+    check_request_timeout(shared.recall_timeout)?;
+    fs::File::options().read(true).write(true).open("/dev/fuse").map_err(MountError::NoFuse)?;
+    let mut config = fuser::Config::default();
+    config.mount_options = vec![
+        MountOption::FSName("glacierfs".into()),
+        MountOption::Subtype("glacierfs".into()),
+        MountOption::DefaultPermissions,
+        MountOption::NoDev,
+        MountOption::NoSuid,
+    ];
+    if options.read_only {
+        config.mount_options.push(MountOption::RO);
+    }
+    config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
+    config.n_threads = Some(options.threads);
+    let (ended, receiver) = oneshot::channel();
+    let adapter = Adapter { shared, ended: Some(ended) };
+    let io = |source| MountError::Io { path: mountpoint.to_path_buf(), source };
+    let session = Session::new(adapter, mountpoint, &config).map_err(io)?;
+    let session = ManuallyDrop::new(session.spawn().map_err(io)?);
+    Ok((Mounted { session }, receiver))
+}
+
+/// Ends the mount at `mountpoint`. With `lazily`, also one that is in use: its name goes at once, and whoever has files
+/// open keeps them until the daemon ends.
+pub fn unmount(mountpoint: &Path, lazily: bool) -> io::Result<()> {
+    let flags = if lazily { MntFlags::MNT_DETACH } else { MntFlags::empty() };
+    match nix::mount::umount2(mountpoint, flags) {
+        // Not root: the helper that mounted is allowed to unmount.
+        Err(Errno::EPERM) => {
+            let mut helper = Command::new("fusermount3");
+            helper.arg("-u");
+            if lazily {
+                helper.arg("-z");
+            }
+            let output = helper.arg("--").arg(mountpoint).output()?;
+            match output.status.success() {
+                true => Ok(()),
+                false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+            }
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Takes away what a daemon that died left at `mountpoint` ("Transport endpoint is not connected"), and answers whether
+/// there was something.
+pub fn clear_stale(mountpoint: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(mountpoint) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
+            unmount(mountpoint, true)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+fn check_mountpoint(path: &Path) -> Result<(), MountError> {
+    let io = |source| MountError::Io { path: path.to_path_buf(), source };
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(MountError::Missing(path.to_path_buf())),
+        Err(error) => return Err(io(error)),
+        Ok(meta) if !meta.is_dir() => return Err(MountError::NotDirectory(path.to_path_buf())),
+        Ok(_) => {}
+    }
+    if let Some(kind) = mounted_type(path).map_err(io)? {
+        return Err(MountError::Busy { path: path.to_path_buf(), kind });
+    }
+    match fs::read_dir(path).map_err(io)?.next() {
+        None => Ok(()),
+        Some(_) => Err(MountError::NotEmpty(path.to_path_buf())),
+    }
+}
+
+/// The type of the FUSE file system that is mounted exactly at `path`. (An empty ext4 or tmpfs is a fine place to mount;
+/// what FUSE serves is alive and somebody's.)
+fn mounted_type(path: &Path) -> io::Result<Option<String>> {
+    let path = fs::canonicalize(path)?;
+    let found = mountinfo::mounts()?.into_iter().rev().find(|mount| mount.mountpoint == path);
+    Ok(found.map(|mount| mount.file_system).filter(|kind| kind.starts_with("fuse")))
+}
+
+/// Refuses to mount where the kernel would abort the mount before a recall can end.
+fn check_request_timeout(recall_timeout: Option<Duration>) -> Result<(), MountError> {
+    const SYSCTLS: [(&str, &str); 2] = [
+        ("fs.fuse.default_request_timeout", "/proc/sys/fs/fuse/default_request_timeout"),
+        ("fs.fuse.max_request_timeout", "/proc/sys/fs/fuse/max_request_timeout"),
+    ];
+    for (sysctl, file) in SYSCTLS {
+        let seconds = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let short = recall_timeout.is_none_or(|timeout| timeout >= Duration::from_secs(seconds));
+        if seconds > 0 && short {
+            return Err(MountError::RequestTimeout { sysctl, seconds });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Parks a request until what it lacks is there, and does it again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::watch::interrupted;
+use crate::fs::Error;
+use crate::fs::Fs;
+use crate::fs::Result;
+use crate::recall::Recall;
+use crate::vault::Vaults;
+
+/// What the adapter works with.
+pub struct Shared {
+    /// The file system.
+    pub fs: Arc<Fs>,
+    /// Brings bytes back.
+    pub recall: Arc<Recall>,
+    /// Makes and deletes vaults.
+    pub vaults: Arc<Vaults>,
+    /// Where parked requests wait.
+    pub runtime: Handle,
+    /// How long a request waits for a recall at most; none: as long as it takes.
+    pub recall_timeout: Option<Duration>,
+    /// Becomes true when the daemon stops: every parked request is answered then.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// Does `operation`, now or as soon as what it lacks is there, and hands the result to `finish` (once, from whatever
+    /// thread). `first` is the outcome of its first try; `tid` the thread that waits for the reply.
+    pub(super) fn park<T: Send + 'static>(
+        self: &Arc<Self>,
+        tid: u32,
+        first: Error,
+        operation: impl Fn(&Fs) -> Result<T> + Send + Sync + 'static,
+        finish: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let shared = self.clone();
+        let operation = Arc::new(operation);
+        self.runtime.spawn(async move {
+            let mut lacking = first;
+            let result = loop {
+                if let Err(error) = shared.wait_for(tid, lacking).await {
+                    break Err(error);
+                }
+                let (fs, again) = (shared.fs.clone(), operation.clone());
+                let tried = tokio::task::spawn_blocking(move || again(&fs)).await;
+                match tried.unwrap_or(Err(Errno::EIO.into())) {
+                    Err(error @ (Error::Cold(_) | Error::Full)) => lacking = error,
+                    other => break other,
+                }
+            };
+            finish(result);
+        });
+    }
+
+    /// Runs `work`, which waits for the service, and hands its result to `finish`; or EINTR, if thread `tid` is
+    /// interrupted first.
+    pub(super) fn wait<T: Send + 'static>(
+        self: &Arc<Self>,
+        tid: u32,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        finish: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let shared = self.clone();
+        self.runtime.spawn(async move {
+            let result = tokio::select! {
+                result = work => result,
+                error = shared.cut_short(tid) => Err(error),
+            };
+            finish(result);
+        });
+    }
+
+    /// Waits until what was `lacking` is there.
+    async fn wait_for(&self, tid: u32, lacking: Error) -> Result<()> {
+        let cause = async {
+            match lacking {
+                Error::Cold(need) => {
+                    let recalled = self.recall.bring(need.content, need.first, need.last);
+                    let outcome = match self.recall_timeout {
+                        None => recalled.await,
+                        Some(limit) => match tokio::time::timeout(limit, recalled).await {
+                            Ok(outcome) => outcome,
+                            Err(_) => return Err(Errno::ETIMEDOUT.into()),
+                        },
+                    };
+                    outcome.map_err(|error| {
+                        log::error!("a read failed: {error}");
+                        Error::Errno(Errno::EIO)
+                    })
+                }
+                Error::Full => self.fs.wait_for_room().await,
+                other => Err(other),
+            }
+        };
+        tokio::select! {
+            outcome = cause => outcome,
+            error = self.cut_short(tid) => Err(error),
+        }
+    }
+
+    /// Waits until thread `tid` is interrupted (EINTR) or the daemon stops (EIO).
+    async fn cut_short(&self, tid: u32) -> Error {
+        let mut stopping = self.stopping.clone();
+        tokio::select! {
+            () = interrupted(tid) => Errno::EINTR.into(),
+            // That the sender is gone means the same: nobody will bring anything any more.
+            _ = stopping.wait_for(|stopping| *stopping) => Errno::EIO.into(),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Local bytes: one file for each content, from the first write until it is evicted.
+//!
+//! **One file from dirty to clean.** A content's file is its spool while it is written and uploaded, and its cache
+//! afterwards; only the catalog's rows change. A recalled content gets a sparse file that fills up. Which bytes of a file
+//! are valid, and which files are needed, the catalog knows; this room knows files.
+//!
+//! **Durability, the one rule.** The catalog's row comes last when something is added and first when something is taken
+//! away: a file exists before a row names it, and is removed only after no row names it (it is *doomed* in the same
+//! transaction, so that a crash in between leaves a note). A file of which the catalog knows nothing is therefore either
+//! new and empty, or comes from a catalog that was lost: it is set aside by [`Store::sweep`], never deleted.
+
+use std::collections::HashSet;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// The number that names a file here.
+pub type FileId = i64;
+
+/// Files are spread over this many directories.
+const FAN_OUT: i64 = 256;
+
+/// The directory of local bytes.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// How much room the disk under the store has, in bytes and files.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// The disk's size in bytes.
+    pub total: u64,
+    /// Bytes that an ordinary user may still write.
+    pub available: u64,
+    /// Files that the disk can hold.
+    pub files: u64,
+    /// Files that it can still take.
+    pub files_free: u64,
+}
+
+impl Store {
+    /// Opens the store in directory `root`, making it where it doesn't exist, readable by its owner only.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(root)?;
+        for n in 0..FAN_OUT {
+            builder.create(root.join(format!("{n:02x}")))?;
+        }
+        Ok(Store { root: root.to_path_buf() })
+    }
+
+    /// Creates the new, empty file `id`.
+    pub fn create(&self, id: FileId) -> io::Result<File> {
+        File::options().read(true).write(true).create_new(true).mode(0o600).open(self.path(id))
+    }
+
+    /// Opens file `id` for reading and writing.
+    pub fn file(&self, id: FileId) -> io::Result<File> {
+        File::options().read(true).write(true).open(self.path(id))
+    }
+
+    /// Opens file `id` for reading.
+    pub fn read(&self, id: FileId) -> io::Result<File> {
+        File::open(self.path(id))
+    }
+
+    /// Removes file `id`; that it is gone already is no error. Whoever has it open keeps its bytes.
+    pub fn remove(&self, id: FileId) -> io::Result<()> {
+        match fs::remove_file(self.path(id)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Makes the name of file `id` survive a power cut (its bytes are synced through the file itself).
+    pub fn sync_name(&self, id: FileId) -> io::Result<()> {
+        File::open(self.directory(id))?.sync_all()
+    }
+
+    /// The room that is left on the disk.
+    pub fn room(&self) -> io::Result<Room> {
+        let stat = nix::sys::statvfs::statvfs(&self.root)?;
+        let block = stat.fragment_size();
+        Ok(Room {
+            total: stat.blocks() * block,
+            available: stat.blocks_available() * block,
+            files: stat.files(),
+            files_free: stat.files_available(),
+        })
+    }
+
+    /// Sets aside every file that isn't `known`, into the directory `lost+found` beside the others, and answers how many
+    /// there were. Empty ones are removed: they were created just before a crash, and nobody was told of them.
+    pub fn sweep(&self, known: &HashSet<FileId>) -> io::Result<usize> {
+        let aside = self.root.join("lost+found");
+        let mut found = 0;
+        for n in 0..FAN_OUT {
+            for entry in fs::read_dir(self.root.join(format!("{n:02x}")))? {
+                let entry = entry?;
+                let id = entry.file_name().to_str().and_then(|name| i64::from_str_radix(name, 16).ok());
+                if id.is_some_and(|id| known.contains(&id)) {
+                    continue;
+                }
+                if entry.metadata()?.len() == 0 {
+                    fs::remove_file(entry.path())?;
+                    continue;
+                }
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(&aside)?;
+                fs::rename(entry.path(), aside.join(entry.file_name()))?;
+                found += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    fn directory(&self, id: FileId) -> PathBuf {
+        self.root.join(format!("{:02x}", id.rem_euclid(FAN_OUT)))
+    }
+
+    fn path(&self, id: FileId) -> PathBuf {
+        self.directory(id).join(format!("{id:016x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Promise: bytes of which the catalog knows nothing are set aside, not deleted.
+    #[test]
+    fn unknown_bytes_are_set_aside() {
+        let tmp = tempfile::tempdir().expect("temporary directory");
+        let store = Store::open(tmp.path()).expect("open");
+        for id in [1, 2, i64::MAX] {
+            let file = store.create(id).expect("create");
+            if id != 2 {
+                file.set_len(3).expect("grow");
+            }
+        }
+        assert_eq!(store.sweep(&HashSet::from([1])).expect("sweep"), 1);
+        assert!(store.file(1).is_ok());
+        assert!(store.file(2).is_err());
+        let aside: Vec<_> = fs::read_dir(tmp.path().join("lost+found")).expect("aside").collect();
+        assert_eq!(aside.len(), 1);
+        store.remove(1).expect("remove");
+        store.remove(1).expect("a second remove is no error");
+    }
+}
