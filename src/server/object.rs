@@ -26,7 +26,13 @@ pub(super) struct ObjectWriter {
 
 impl ObjectWriter {
     pub fn new(files: &Files) -> Self {
-        ObjectWriter { files: files.clone(), hasher: PayloadHasher::new(), buffer: Vec::new(), file: None, unsettled: 0 }
+        ObjectWriter {
+            files: files.clone(),
+            hasher: PayloadHasher::new(),
+            buffer: Vec::new(),
+            file: None,
+            unsettled: 0,
+        }
     }
 
     /// Whether `more` bytes can be taken without touching the disk, so on an async thread too.

@@ -7,5 +7,6 @@ mod auth;
 mod client;
 mod durability;
 mod jobs;
+mod killed;
 mod multipart;
 mod vaults;
