@@ -141,7 +141,8 @@ async fn kill_9_loses_nothing() {
 
     let database = rusqlite::Connection::open(data.join("glacier.db")).expect("the database");
     let mut known = database.prepare("SELECT id FROM objects WHERE data IS NULL").expect("a query");
-    let known: HashSet<i64> = known.query_map([], |row| row.get(0)).expect("rows").map(|id| id.expect("an ID")).collect();
+    let known: HashSet<i64> =
+        known.query_map([], |row| row.get(0)).expect("rows").map(|id| id.expect("an ID")).collect();
     let files = std::fs::read_dir(data.join("objects")).expect("the objects");
     let files = files.map(|entry| entry.expect("an entry").file_name().to_str().and_then(|name| name.parse().ok()));
     assert_eq!(files.collect::<Option<HashSet<i64>>>(), Some(known), "files and rows belong together");

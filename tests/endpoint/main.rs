@@ -10,3 +10,4 @@ mod jobs;
 mod killed;
 mod multipart;
 mod vaults;
+mod wire;

@@ -302,3 +302,83 @@ fn time(milliseconds: i64) -> jiff::Timestamp {
     // Only times of a clock are stored, and those are in range.
     jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::db::vaults::VaultAddress;
+
+    fn address(name: String) -> VaultAddress {
+        VaultAddress { account: "0".into(), region: "r".into(), name }
+    }
+
+    /// Promise: changes that share a transaction fail alone, whatever they did before they failed; the others are there,
+    /// in the database that is opened next as well; and after `close` nothing is changed any more.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn changes_fail_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (db, _files) = Db::open(dir.path(), ()).expect("opens");
+        let db = Arc::new(db);
+        let now = jiff::Timestamp::now();
+        let tasks: Vec<_> = (0..200)
+            .map(|i| {
+                let db = Arc::clone(&db);
+                tokio::spawn(async move {
+                    db.write(move |tx| {
+                        vaults::insert(tx, &address(i.to_string()), now)?;
+                        match i % 3 {
+                            // The second insertion violates the uniqueness of names.
+                            0 => vaults::insert(tx, &address(i.to_string()), now)?,
+                            _ => vaults::insert(tx, &address(format!("{i} too")), now)?,
+                        }
+                        Ok::<_, DbError>(())
+                    })
+                    .await
+                })
+            })
+            .collect();
+        for (i, task) in tasks.into_iter().enumerate() {
+            assert_eq!(task.await.expect("no panic").is_ok(), i % 3 != 0, "{i}");
+        }
+        let count =
+            async |db: &Arc<Db>| db.read(|c| Ok::<_, DbError>(vaults::count(c, "0", "r")?)).await.expect("a count");
+        assert_eq!(count(&db).await, 2 * 133);
+        db.close();
+        let late = db.write(move |tx| Ok::<_, DbError>(vaults::insert(tx, &address("late".into()), now)?)).await;
+        assert!(matches!(late, Err(DbError::Closed)), "{late:?}");
+        let (again, _files) = Db::open(dir.path(), ()).expect("opens again");
+        assert_eq!(count(&Arc::new(again)).await, 2 * 133);
+    }
+
+    /// Promise: the file of an object that a change sets free goes when the change is committed, and stays when it fails.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn files_go_with_commits_only() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (db, files) = Db::open(dir.path(), ()).expect("opens");
+        let object = db
+            .write({
+                let files = files.clone();
+                move |tx| {
+                    let file = files.create().map_err(|e| DbError::NotCommitted(e.to_string()))?;
+                    let number = file.object;
+                    objects::insert(tx, number, &crate::glacier::treehash::PayloadHasher::new().finish(), None)?;
+                    file.keep();
+                    Ok::<_, DbError>(number)
+                }
+            })
+            .await
+            .expect("inserted");
+        let failed = db.write(move |tx| objects::free(tx, [object]).map(|()| Err::<(), _>(DbError::Closed))?).await;
+        assert!(failed.is_err());
+        // The remover takes things in order: once it has removed this one, it would have removed the other.
+        let next = files.create().map(|file| file.object).expect("a file");
+        while files.read(next).is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(files.read(object).is_ok());
+        db.write(move |tx| Ok::<_, DbError>(objects::free(tx, [object])?)).await.expect("freed");
+        while files.read(object).is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
