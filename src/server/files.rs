@@ -15,9 +15,14 @@ use std::sync::mpsc;
 use std::thread;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::statvfs::fstatvfs;
 
 /// Objects up to this many bytes are stored in the database.
 pub(super) const INLINE: u64 = 64 << 10;
+
+/// How many bytes uploads leave free on the disk, so that a full one can still be cleared out: deletions are changes that
+/// need room as well.
+const RESERVE: u64 = 32 << 20;
 
 /// The directory of objects. Cloning shares it.
 #[derive(Clone)]
@@ -63,6 +68,17 @@ impl Files {
             }
         }
         Ok(removed)
+    }
+
+    /// Checks that the disk has room for an upload of `size` bytes, and says so if it hasn't.
+    pub fn check_room(&self, size: u64) -> io::Result<()> {
+        let disk = fstatvfs(&self.0.handle)?;
+        let free = disk.blocks_available() * disk.fragment_size();
+        if free < size.saturating_add(RESERVE) {
+            let message = format!("{size} bytes don't fit on the disk of the data directory, which has {free} left");
+            return Err(io::Error::new(io::ErrorKind::StorageFull, message));
+        }
+        Ok(())
     }
 
     /// A number for a new object, with or without a file.

@@ -36,13 +36,13 @@ const BATCH: usize = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// SQLite's own reason, such as a full disk.
-    #[error("database: {0}")]
+    #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
     /// The transaction that held the change couldn't be committed.
-    #[error("database: the transaction wasn't committed: {0}")]
+    #[error("not committed: {0}")]
     NotCommitted(String),
     /// The endpoint is stopping.
-    #[error("database: closed")]
+    #[error("the database is closed")]
     Closed,
     /// Made by a later release.
     #[error(
@@ -249,7 +249,7 @@ fn write_all(connection: Connection, queue: &mpsc::Receiver<Change>, files: &Fil
         let (mut answers, mut freed) = (Vec::new(), Vec::new());
         let committed = commit(&connection, batch, &mut answers, &mut freed);
         if let Err(error) = &committed {
-            log::error!("{error}");
+            log::error!("a transaction failed: {error}");
             // Nothing else is in this connection's transaction, if there still is one.
             let _ = connection.execute_batch("ROLLBACK");
         } else if !freed.is_empty() {
