@@ -23,7 +23,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::server::files::Files;
 
@@ -31,6 +31,8 @@ use crate::server::files::Files;
 const VERSION: i64 = 1;
 /// The most changes in one transaction: bounds what a crowd waits for, and the memory of its small objects (32 MiB).
 const BATCH: usize = 512;
+/// The most queries at a time: bounds the connections, each of which has a page cache.
+const READERS: usize = 16;
 
 /// Why the database didn't do something.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +95,9 @@ pub(super) struct Db {
     path: PathBuf,
     changes: Mutex<Option<mpsc::Sender<Change>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Connections that nobody is using.
     readers: Mutex<Vec<Connection>>,
+    reading: Semaphore,
 }
 
 impl Db {
@@ -102,12 +106,15 @@ impl Db {
     pub fn open(data: &Path, guard: impl Send + 'static) -> Result<(Self, Files), OpenError> {
         let path = data.join("glacier.db");
         let connection = Connection::open(&path)?;
-        configure(&connection)?;
+        configure(&connection, 8 << 20)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         // Fewer, larger checkpoints: 16 MiB of log.
         connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
+        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         migrate(&connection, &path)?;
+        // What the last process wrote without living to sync it is visible now, so it has to be durable now.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
 
         let next = objects::last(&connection)? + 1;
         let files = Files::open(data, next)?;
@@ -130,6 +137,7 @@ impl Db {
             changes: Mutex::new(Some(changes)),
             writer: Mutex::new(Some(writer)),
             readers: Mutex::default(),
+            reading: Semaphore::new(READERS),
         };
         Ok((db, files))
     }
@@ -170,6 +178,8 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
+        // The semaphore is never closed.
+        let _permit = self.reading.acquire().await.map_err(|_| DbError::Closed)?;
         let db = Arc::clone(self);
         let query = move || {
             let mut connection = db.reader()?;
@@ -192,7 +202,7 @@ impl Db {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        configure(&connection)?;
+        configure(&connection, 2 << 20)?;
         Ok(connection)
     }
 
@@ -224,10 +234,11 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
+/// Sets up a connection with a page cache of up to `cache` bytes.
+fn configure(connection: &Connection, cache: i64) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(64);
-    connection.pragma_update(None, "cache_size", -8192)
+    connection.pragma_update(None, "cache_size", -(cache >> 10))
 }
 
 fn migrate(connection: &Connection, path: &Path) -> Result<(), DbError> {
