@@ -6,8 +6,9 @@
 //! ([`Files::sweep`]). Small objects (up to [`INLINE`] bytes) have no file: they live in the database, where one
 //! synced commit makes many of them durable.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -41,7 +42,7 @@ impl Files {
     /// Opens, or makes, the directory. `next` is a number above that of every object in the database.
     pub fn open(data: &Path, next: i64) -> io::Result<Self> {
         let directory = data.join("objects");
-        fs::create_dir_all(&directory)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         File::open(data)?.sync_all()?;
         let handle = File::open(&directory)?;
         let (remover, removals) = mpsc::channel::<Vec<i64>>();
@@ -135,8 +136,7 @@ impl NewFile {
         self.files.0.handle.sync_all()
     }
 
-    /// Says that a row points at the file now. (If its transaction fails to commit after all, the file is left over
-    /// and goes at the next start.)
+    /// Says that a committed row points at the file now.
     pub fn keep(mut self) {
         self.kept = true;
     }

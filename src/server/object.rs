@@ -112,13 +112,13 @@ impl NewObject {
         Ok(self)
     }
 
-    /// Adds the row. As this gives up the guard of the file, it is the last step of its change.
+    /// Adds the row.
     pub fn insert(self, tx: &Tx<'_>) -> rusqlite::Result<()> {
         match self.bytes {
             Bytes::Inline(data) => objects::insert(tx, self.number, &self.hash, Some(&data)),
             Bytes::File(file) => {
                 objects::insert(tx, self.number, &self.hash, None)?;
-                file.keep();
+                tx.adopt(file);
                 Ok(())
             }
         }

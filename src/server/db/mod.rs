@@ -4,7 +4,8 @@
 //! transaction, each in a savepoint of its own, commits with `synchronous=FULL`, and only then answers them: each is on
 //! stable storage before its reply, and a hundred of them share one sync. A closure that fails is undone alone.
 //!
-//! **Files.** A change may set objects free ([`Tx::free`]); their files are removed after the commit, never before.
+//! **Files.** A change may adopt new files and set objects free. What it adopts is kept, and what it frees is removed, when
+//! the commit has succeeded; otherwise it is the other way round.
 //!
 //! All SQL is in this module, one file a noun; the functions take the connection, so that a request's steps are one
 //! transaction. What the rows mean, and when they are due or expired, is decided by the callers.
@@ -16,7 +17,9 @@ pub(super) mod uploads;
 pub(super) mod vaults;
 
 use std::cell::RefCell;
+use std::fs;
 use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -25,7 +28,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::server::files::Files;
+use crate::server::files::{Files, NewFile};
 
 /// The version of the schema, in `user_version`; a newer one is refused.
 const VERSION: i64 = 1;
@@ -61,13 +64,26 @@ pub enum DbError {
 /// The transaction of one change.
 pub(super) struct Tx<'c> {
     connection: &'c Connection,
-    freed: RefCell<Vec<i64>>,
+    files: RefCell<FileChanges>,
+}
+
+/// What becomes of files when a transaction is committed.
+#[derive(Default)]
+struct FileChanges {
+    adopted: Vec<NewFile>,
+    /// Numbers of objects.
+    freed: Vec<i64>,
 }
 
 impl Tx<'_> {
+    /// Keeps `file` once the transaction is committed, and removes it if it isn't.
+    pub fn adopt(&self, file: NewFile) {
+        self.files.borrow_mut().adopted.push(file);
+    }
+
     /// Has the files of `objects` removed once the transaction is committed.
     fn free_files(&self, objects: impl IntoIterator<Item = i64>) {
-        self.freed.borrow_mut().extend(objects);
+        self.files.borrow_mut().freed.extend(objects);
     }
 }
 
@@ -105,6 +121,8 @@ impl Db {
     /// `guard` is dropped when the writer has closed the database. Blocks.
     pub fn open(data: &Path, guard: impl Send + 'static) -> Result<(Self, Files), OpenError> {
         let path = data.join("glacier.db");
+        // Made here for its mode, which SQLite gives to the files beside it as well.
+        fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
         let connection = Connection::open(&path)?;
         configure(&connection, 8 << 20)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -257,14 +275,15 @@ fn migrate(connection: &Connection, path: &Path) -> Result<(), DbError> {
 fn write_all(connection: Connection, queue: &mpsc::Receiver<Change>, files: &Files) {
     while let Ok(first) = queue.recv() {
         let batch = std::iter::once(first).chain(queue.try_iter().take(BATCH - 1));
-        let (mut answers, mut freed) = (Vec::new(), Vec::new());
-        let committed = commit(&connection, batch, &mut answers, &mut freed);
+        let (mut answers, mut changes) = (Vec::new(), FileChanges::default());
+        let committed = commit(&connection, batch, &mut answers, &mut changes);
         if let Err(error) = &committed {
             log::error!("a transaction failed: {error}");
             // Nothing else is in this connection's transaction, if there still is one.
             let _ = connection.execute_batch("ROLLBACK");
-        } else if !freed.is_empty() {
-            files.remove_later(freed);
+        } else {
+            changes.adopted.into_iter().for_each(NewFile::keep);
+            files.remove_later(changes.freed);
         }
         for answer in answers {
             answer(match &committed {
@@ -284,13 +303,13 @@ fn commit(
     connection: &Connection,
     batch: impl Iterator<Item = Change>,
     answers: &mut Vec<Reply>,
-    freed: &mut Vec<i64>,
+    changes: &mut FileChanges,
 ) -> Result<(), DbError> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]).map(drop);
     run("BEGIN IMMEDIATE")?;
     for change in batch {
         run("SAVEPOINT change")?;
-        let tx = Tx { connection, freed: RefCell::default() };
+        let tx = Tx { connection, files: RefCell::default() };
         let outcome = change(&tx);
         answers.push(outcome.answer);
         if connection.is_autocommit() {
@@ -298,7 +317,9 @@ fn commit(
             return Err(DbError::NotCommitted("an error in it undid all of it".to_owned()));
         }
         if outcome.succeeded {
-            freed.append(&mut tx.freed.into_inner());
+            let FileChanges { adopted, freed } = tx.files.into_inner();
+            changes.adopted.extend(adopted);
+            changes.freed.extend(freed);
         } else {
             run("ROLLBACK TO change")?;
         }
@@ -361,7 +382,8 @@ mod tests {
         assert_eq!(count(&Arc::new(again)).await, 2 * 133);
     }
 
-    /// Promise: the file of an object that a change sets free goes when the change is committed, and stays when it fails.
+    /// Promise: a file that a change adopts stays, and one that it sets free goes, when the change is committed; and the
+    /// other way round when it fails.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn files_go_with_commits_only() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -373,12 +395,19 @@ mod tests {
                     let file = files.create().map_err(|e| DbError::NotCommitted(e.to_string()))?;
                     let number = file.object;
                     objects::insert(tx, number, &crate::glacier::treehash::PayloadHasher::new().finish(), None)?;
-                    file.keep();
+                    tx.adopt(file);
                     Ok::<_, DbError>(number)
                 }
             })
             .await
             .expect("inserted");
+        let lost = files.create().expect("a file");
+        let number = lost.object;
+        let undone = db.write(move |tx| {
+            tx.adopt(lost);
+            Err::<(), _>(DbError::Closed)
+        });
+        assert!(undone.await.is_err());
         let failed = db.write(move |tx| objects::free(tx, [object]).map(|()| Err::<(), _>(DbError::Closed))?).await;
         assert!(failed.is_err());
         // The remover takes things in order: once it has removed this one, it would have removed the other.
@@ -386,7 +415,7 @@ mod tests {
         while files.read(next).is_ok() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        assert!(files.read(object).is_ok());
+        assert!(files.read(object).is_ok() && files.read(number).is_err());
         db.write(move |tx| Ok::<_, DbError>(objects::free(tx, [object])?)).await.expect("freed");
         while files.read(object).is_ok() {
             tokio::time::sleep(Duration::from_millis(1)).await;
