@@ -228,7 +228,9 @@ impl Catalog {
     pub fn queue(&self) -> Result<(u64, u64, u64)> {
         self.read(|conn| {
             let sealed = conn
-                .prepare_cached("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM content INDEXED BY content_due WHERE state = 1")?
+                .prepare_cached(
+                    "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM content INDEXED BY content_due WHERE state = 1",
+                )?
                 .query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))?;
             let dirty = conn
                 .prepare_cached("SELECT COUNT(*) FROM content WHERE state = 0")?
@@ -274,8 +276,8 @@ impl Catalog {
     /// The sealed contents of vault `vault`.
     pub fn sealed_in(&self, vault: VaultId) -> Result<Vec<ContentId>> {
         self.read(|conn| {
-            let mut statement = conn
-                .prepare_cached("SELECT id FROM content INDEXED BY content_due WHERE state = 1 AND vault = ?1")?;
+            let mut statement =
+                conn.prepare_cached("SELECT id FROM content INDEXED BY content_due WHERE state = 1 AND vault = ?1")?;
             let rows = statement.query_map([vault], |row| row.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
