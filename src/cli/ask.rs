@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 use std::time::Duration;
-
-use jiff::Timestamp;
+use std::time::Instant;
 
 use super::exit::Code;
 use super::exit::Failure;
-use super::output;
 use crate::control::client;
 use crate::control::client::Client;
 use crate::control::find;
@@ -30,7 +28,7 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
 
 /// A wait that asks again and again: often at first, once a second later, until a deadline if there is one.
 pub struct Patience {
-    started: Timestamp,
+    started: Instant,
     limit: Option<Duration>,
     pause: Duration,
 }
@@ -38,14 +36,14 @@ pub struct Patience {
 impl Patience {
     /// Patience for `limit`, or without end.
     pub fn new(limit: Option<Duration>) -> Self {
-        Patience { started: Timestamp::now(), limit, pause: Duration::from_millis(20) }
+        Patience { started: Instant::now(), limit, pause: Duration::from_millis(20) }
     }
 
     /// Waits until it is time to ask again; once the limit has passed, fails with "timed out" and what isn't done.
     pub async fn wait(&mut self, unfinished: impl FnOnce() -> String) -> Result<(), Failure> {
         let mut pause = self.pause;
         if let Some(limit) = self.limit {
-            let left = limit.saturating_sub(output::between(self.started, Timestamp::now()));
+            let left = limit.saturating_sub(self.started.elapsed());
             if left.is_zero() {
                 let message = format!("not done within {}: {}", humantime::format_duration(limit), unfinished());
                 return Err(Failure::new(Code::TimedOut, message));

@@ -16,7 +16,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -45,8 +44,8 @@ use crate::server::RetrievalDelays;
 use crate::server::Server;
 use crate::server::ServerConfig;
 use crate::service::ArchiveService;
-use crate::service::ErrorKind;
 use crate::service::Glacier;
+use crate::service::Kind;
 use crate::store::Store;
 use crate::upload;
 use crate::upload::Uploads;
@@ -227,7 +226,10 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     control.abort();
     let left = catalog.queue()?.0;
     if left > 0 {
-        log::warn!("{left} files aren't archived yet; they are kept in {} and go on at the next start", config.state.display());
+        log::warn!(
+            "{left} files aren't archived yet; they are kept in {} and go on at the next start",
+            config.state.display()
+        );
     }
     if let Err(error) = catalog.sync() {
         log::error!("the catalog can't be synced: {error}");
@@ -306,14 +308,18 @@ async fn client(config: &Config, embedded: Option<&Server>) -> Result<Client, Er
 async fn first_contact(catalog: &Catalog, vaults: &Vaults) -> Result<(), Error> {
     let message = match tokio::time::timeout(FIRST_CONTACT, vaults.refresh()).await {
         Ok(Ok(_)) => return Ok(()),
-        Ok(Err(vault::Error::Service(error))) if error.kind == ErrorKind::Unavailable => error.to_string(),
+        Ok(Err(vault::Error::Service(error))) if error.is_retryable() && error.kind() != Kind::ClockSkew => {
+            error.to_string()
+        }
         Ok(Err(vault::Error::Service(error))) if catalog.vaults()?.is_empty() => {
             return Err(Error::Remote(error.to_string()));
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", FIRST_CONTACT.as_secs()),
     };
-    log::warn!("the service can't be asked for its vaults: {message}. Writes are spooled, uploads wait until it answers");
+    log::warn!(
+        "the service can't be asked for its vaults: {message}. Writes are spooled, uploads wait until it answers"
+    );
     Ok(())
 }
 

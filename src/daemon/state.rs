@@ -62,7 +62,10 @@ impl StateDir {
             }
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
-        lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(io)?;
+        lock.set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .map_err(io)?;
         Ok(StateDir { path: path.to_path_buf(), _lock: lock })
     }
 

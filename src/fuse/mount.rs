@@ -8,26 +8,35 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use fuser::BackgroundSession;
 use fuser::INodeNo;
 use fuser::MountOption;
+use fuser::Notifier;
 use fuser::Session;
 use fuser::SessionACL;
 use nix::errno::Errno;
 use nix::mount::MntFlags;
+use nix::mount::MsFlags;
 use tokio::sync::oneshot;
 
 use super::adapter::Adapter;
 use super::park::Shared;
 use crate::fs::Invalidate;
 use crate::util::mountinfo;
+
+/// What the mount table shows as the source and, after `fuse.`, as the type.
+const NAME: &str = "glacierfs";
+/// Where the kernel's requests come from.
+const DEVICE: &str = "/dev/fuse";
 
 /// How to mount.
 #[derive(Clone, Copy, Debug)]
@@ -90,24 +99,32 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    /// Tells the kernel of changes that didn't come through it. Call what this returns from threads that serve no
-    /// request: the kernel may wait for one.
+    /// Tells the kernel of changes that didn't come through it. What this returns never waits: a thread of its own does,
+    /// since the kernel may hold what it needs for that until a request is answered.
     pub fn invalidator(&self) -> impl Fn(&Invalidate) + Send + Sync + 'static {
         let notifier = self.session.notifier();
-        move |what| {
-            let told = match what {
-                Invalidate::Entry { parent, name } => {
-                    // The directory's listing is cached with its inode.
-                    notifier
-                        .inval_entry(INodeNo(*parent), OsStr::from_bytes(name))
-                        .and_then(|()| notifier.inval_inode(INodeNo(*parent), 0, 0))
+        let (sender, receiver) = mpsc::channel::<Invalidate>();
+        std::thread::spawn(move || {
+            for what in receiver {
+                if let Err(error) = tell(&notifier, &what) {
+                    log::debug!("the kernel wasn't told of {what:?}: {error}");
                 }
-                Invalidate::Inode(ino) => notifier.inval_inode(INodeNo(*ino), 0, 0),
-            };
-            if let Err(error) = told {
-                log::debug!("the kernel wasn't told of {what:?}: {error}");
             }
+        });
+        move |what| {
+            // The thread ends only with the sender.
+            let _ = sender.send(what.clone());
         }
+    }
+}
+
+fn tell(notifier: &Notifier, what: &Invalidate) -> io::Result<()> {
+    match what {
+        // The directory's listing is cached with its inode.
+        Invalidate::Entry { parent, name } => notifier
+            .inval_entry(INodeNo(*parent), OsStr::from_bytes(name))
+            .and_then(|()| notifier.inval_inode(INodeNo(*parent), 0, 0)),
+        Invalidate::Inode(ino) => notifier.inval_inode(INodeNo(*ino), 0, 0),
     }
 }
 
@@ -122,11 +139,11 @@ pub fn mount(
 ) -> Result<(Mounted, oneshot::Receiver<()>), MountError> {
     check_mountpoint(mountpoint)?;
     check_request_timeout(shared.recall_timeout)?;
-    fs::File::options().read(true).write(true).open("/dev/fuse").map_err(MountError::NoFuse)?;
+    fs::File::options().read(true).write(true).open(DEVICE).map_err(MountError::NoFuse)?;
     let mut config = fuser::Config::default();
     config.mount_options = vec![
-        MountOption::FSName("glacierfs".into()),
-        MountOption::Subtype("glacierfs".into()),
+        MountOption::FSName(NAME.into()),
+        MountOption::Subtype(NAME.into()),
         MountOption::DefaultPermissions,
         MountOption::NoDev,
         MountOption::NoSuid,
@@ -139,9 +156,40 @@ pub fn mount(
     let (ended, receiver) = oneshot::channel();
     let adapter = Adapter { shared, ended: Some(ended) };
     let io = |source| MountError::Io { path: mountpoint.to_path_buf(), source };
-    let session = Session::new(adapter, mountpoint, &config).map_err(io)?;
-    let session = ManuallyDrop::new(session.spawn().map_err(io)?);
+    let session = match nix::unistd::geteuid().is_root() {
+        true => attach(mountpoint, options, config, adapter),
+        false => Session::new(adapter, mountpoint, &config),
+    };
+    let session = ManuallyDrop::new(session.and_then(Session::spawn).map_err(io)?);
     Ok((Mounted { session }, receiver))
+}
+
+/// Mounts as root, without a helper. fuser could too, but forgets the subtype, by which mounts of ours are known.
+fn attach(
+    mountpoint: &Path,
+    options: Options,
+    config: fuser::Config,
+    adapter: Adapter,
+) -> io::Result<Session<Adapter>> {
+    let device = fs::File::options().read(true).write(true).open(DEVICE)?;
+    let mountpoint = fs::canonicalize(mountpoint)?;
+    let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
+    let mut data =
+        format!("fd={},rootmode=40000,user_id={user},group_id={group},default_permissions", device.as_raw_fd());
+    if options.allow_other {
+        data.push_str(",allow_other");
+    }
+    let mut flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
+    if options.read_only {
+        flags |= MsFlags::MS_RDONLY;
+    }
+    let kind = format!("fuse.{NAME}");
+    nix::mount::mount(Some(NAME), &mountpoint, Some(kind.as_str()), flags, Some(data.as_str()))?;
+    let acl = config.acl;
+    Session::from_fd(adapter, device.into(), acl, config).inspect_err(|_| {
+        // Nothing serves it: a name that only hangs is worse than none.
+        let _ = unmount(&mountpoint, true);
+    })
 }
 
 /// Ends the mount at `mountpoint`. With `lazily`, also one that is in use: its name goes at once, and whoever has files

@@ -41,7 +41,11 @@ impl Recall {
                 self.planned.notified().await;
                 continue;
             }
-            let asked = stream::iter(&planned).map(|job| self.ask_for(job)).buffer_unordered(REQUESTS);
+            let ask = |job| {
+                let recall = self.clone();
+                async move { recall.ask_for(&job).await }
+            };
+            let asked = stream::iter(planned).map(ask).buffer_unordered(REQUESTS);
             let outcomes: Vec<Result<(), String>> = asked.collect().await;
             match outcomes.into_iter().find_map(Result::err) {
                 None => failures = 0,

@@ -64,19 +64,15 @@ impl Recall {
         }
     }
 
-    async fn look(&self, waiting: &Waiting) -> Result<(), service::Error> {
+    async fn look(self: &Arc<Self>, waiting: &Waiting) -> Result<(), service::Error> {
         if waiting.jobs <= FEW {
             let jobs = self.accepted_jobs(waiting, FEW as usize);
-            let looks = stream::iter(&jobs).map(async |job| {
-                let Some(job_id) = &job.job_id else { return Ok(()) };
-                match self.service.job(&job.vault_name, job_id).await {
-                    Ok(found) => self.note(job, Some(&found)),
-                    Err(error) if error.kind() == Kind::NotFound => self.note(job, None),
-                    Err(error) => return Err(error),
-                }
-                Ok(())
-            });
-            let looks: Vec<Result<(), service::Error>> = looks.buffer_unordered(REQUESTS).collect().await;
+            let look = |job| {
+                let recall = self.clone();
+                async move { recall.look_at(&job).await }
+            };
+            let looks: Vec<Result<(), service::Error>> =
+                stream::iter(jobs).map(look).buffer_unordered(REQUESTS).collect().await;
             return looks.into_iter().collect();
         }
         let jobs = self.accepted_jobs(waiting, usize::MAX >> 1);
@@ -87,6 +83,17 @@ impl Recall {
             if let Some(job_id) = &job.job_id {
                 self.note(job, listed.get(job_id.as_str()).copied());
             }
+        }
+        Ok(())
+    }
+
+    async fn look_at(&self, job: &Job) -> Result<(), service::Error> {
+        // An accepted job has its name.
+        let Some(job_id) = &job.job_id else { return Ok(()) };
+        match self.service.job(&job.vault_name, job_id).await {
+            Ok(found) => self.note(job, Some(&found)),
+            Err(error) if error.kind() == Kind::NotFound => self.note(job, None),
+            Err(error) => return Err(error),
         }
         Ok(())
     }

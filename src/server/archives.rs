@@ -78,6 +78,7 @@ impl Service {
         expected: TreeHash,
         sent: &str,
     ) -> Result<NewObject, ServiceError> {
+        self.files.check_room(length)?;
         let object = body::receive(&self.files, body, length, self.body_timeout).await?;
         let (sha256, computed) = (required(headers, header::CONTENT_SHA256)?, hex::encode(object.hash.sha256));
         if !sha256.eq_ignore_ascii_case(&computed) {

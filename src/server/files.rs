@@ -6,16 +6,24 @@
 //! ([`Files::sweep`]). Small objects (up to [`INLINE`] bytes) have no file: they live in the database, where one
 //! synced commit makes many of them durable.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::statvfs::fstatvfs;
+
 /// Objects up to this many bytes are stored in the database.
 pub(super) const INLINE: u64 = 64 << 10;
+
+/// How many bytes uploads leave free on the disk, so that a full one can still be cleared out: deletions are changes that
+/// need room as well.
+const RESERVE: u64 = 32 << 20;
 
 /// The directory of objects. Cloning shares it.
 #[derive(Clone)]
@@ -34,7 +42,7 @@ impl Files {
     /// Opens, or makes, the directory. `next` is a number above that of every object in the database.
     pub fn open(data: &Path, next: i64) -> io::Result<Self> {
         let directory = data.join("objects");
-        fs::create_dir_all(&directory)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         File::open(data)?.sync_all()?;
         let handle = File::open(&directory)?;
         let (remover, removals) = mpsc::channel::<Vec<i64>>();
@@ -61,6 +69,17 @@ impl Files {
             }
         }
         Ok(removed)
+    }
+
+    /// Checks that the disk has room for an upload of `size` bytes, and says so if it hasn't.
+    pub fn check_room(&self, size: u64) -> io::Result<()> {
+        let disk = fstatvfs(&self.0.handle)?;
+        let free = disk.blocks_available() * disk.fragment_size();
+        if free < size.saturating_add(RESERVE) {
+            let message = format!("{size} bytes don't fit on the disk of the data directory, which has {free} left");
+            return Err(io::Error::new(io::ErrorKind::StorageFull, message));
+        }
+        Ok(())
     }
 
     /// A number for a new object, with or without a file.
@@ -102,14 +121,22 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
+    /// Puts the bytes written so far on stable storage, and takes them out of the page cache: nobody reads an archive
+    /// soon, and the memory is worth more to files that somebody does. Blocks.
+    pub fn settle(&self) -> io::Result<()> {
+        self.file.sync_data()?;
+        // Advice only; the pages go sooner or later anyway.
+        let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        Ok(())
+    }
+
     /// Puts bytes and name on stable storage. Blocks.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()?;
+        self.settle()?;
         self.files.0.handle.sync_all()
     }
 
-    /// Says that a row points at the file now. (If its transaction fails to commit after all, the file is left over
-    /// and goes at the next start.)
+    /// Says that a committed row points at the file now.
     pub fn keep(mut self) {
         self.kept = true;
     }

@@ -89,7 +89,7 @@ impl Selection {
                 _ => return Err(invalid(format!("Invalid Limit: {text}. Allowed are whole numbers from 1."))),
             },
         };
-        let after = parameters.marker.as_deref().map_or(Ok(0), parse_marker)?;
+        let after = parameters.marker.as_deref().filter(|sent| !sent.is_empty()).map_or(Ok(0), parse_marker)?;
         Ok(Selection {
             format,
             start: date("StartDate", &parameters.start_date)?,

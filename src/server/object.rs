@@ -9,6 +9,10 @@ use crate::glacier::treehash::{PayloadHash, PayloadHasher};
 use crate::server::db::{Tx, objects};
 use crate::server::files::{Files, INLINE, NewFile};
 
+/// How many bytes of a file are written before they are put on stable storage, so that the end of a large object doesn't
+/// have to wait for all of it at once, nor all of it lie in memory.
+const SETTLE: u64 = 32 << 20;
+
 /// Takes the bytes of a new object.
 pub(super) struct ObjectWriter {
     files: Files,
@@ -16,11 +20,19 @@ pub(super) struct ObjectWriter {
     /// What isn't in the file yet; everything, while there is none.
     buffer: Vec<u8>,
     file: Option<NewFile>,
+    /// How many bytes were written to the file and not put on stable storage yet.
+    unsettled: u64,
 }
 
 impl ObjectWriter {
     pub fn new(files: &Files) -> Self {
-        ObjectWriter { files: files.clone(), hasher: PayloadHasher::new(), buffer: Vec::new(), file: None }
+        ObjectWriter {
+            files: files.clone(),
+            hasher: PayloadHasher::new(),
+            buffer: Vec::new(),
+            file: None,
+            unsettled: 0,
+        }
     }
 
     /// Whether `more` bytes can be taken without touching the disk, so on an async thread too.
@@ -54,8 +66,13 @@ impl Write for ObjectWriter {
             none => none.insert(self.files.create()?),
         };
         file.file.write_all(&self.buffer)?;
-        self.buffer.clear();
         file.file.write_all(data)?;
+        self.unsettled += (self.buffer.len() + data.len()) as u64;
+        self.buffer.clear();
+        if self.unsettled >= SETTLE {
+            file.settle()?;
+            self.unsettled = 0;
+        }
         Ok(data.len())
     }
 
@@ -95,13 +112,13 @@ impl NewObject {
         Ok(self)
     }
 
-    /// Adds the row. As this gives up the guard of the file, it is the last step of its change.
+    /// Adds the row.
     pub fn insert(self, tx: &Tx<'_>) -> rusqlite::Result<()> {
         match self.bytes {
             Bytes::Inline(data) => objects::insert(tx, self.number, &self.hash, Some(&data)),
             Bytes::File(file) => {
                 objects::insert(tx, self.number, &self.hash, None)?;
-                file.keep();
+                tx.adopt(file);
                 Ok(())
             }
         }

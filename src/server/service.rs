@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::EXPECT;
+use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -20,10 +20,10 @@ use super::db::{Db, Tx};
 use super::error::{bad_request, invalid};
 use super::files::Files;
 use super::ids;
-use super::reply::{Answer, Body};
+use super::reply::{Answer, Body, Reply};
 use super::request::{Query, text};
 use super::routes::{Operation, Route, VaultOperation};
-use crate::glacier::error::ServiceError;
+use crate::glacier::error::{ErrorCode, ServiceError};
 use crate::glacier::sigv4::{Authorization, Credentials, RequestLine, payload_hash};
 use crate::glacier::wire::header;
 use crate::util::clock::Clock;
@@ -46,19 +46,23 @@ impl Service {
     /// Answers one request, whatever it is.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
-        let reply = match self.dispatch(&head, &mut body).await {
-            Ok(reply) => reply,
+        let mut response = match self.dispatch(&head, &mut body).await {
+            Ok(reply) => reply.into_response(),
             Err(error) => {
                 log::debug!("{} {}: {} {error}", head.method, head.uri, error.status);
-                // A client that waits for "100 Continue" sends nothing now, and the connection is closed; any other
-                // goes on sending, and reads the answer only when it is done.
-                if !head.headers.contains_key(EXPECT) {
+                // Who waits for "100 Continue" and is refused sends no body, and who has stopped sending is waited for no
+                // longer: no other request can follow.
+                let abandoned = head.headers.contains_key(EXPECT) || error.code == ErrorCode::RequestTimeout;
+                let mut response = Reply::from(error).into_response();
+                if abandoned && !body.is_end_stream() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                } else {
+                    // Any other goes on sending, and reads the answer only when it is done.
                     body::drain(&mut body, self.body_timeout).await;
                 }
-                error.into()
+                response
             }
         };
-        let mut response = reply.into_response();
         if let Ok(id) = HeaderValue::try_from(ids::request()) {
             response.headers_mut().insert(header::REQUEST_ID, id);
         }

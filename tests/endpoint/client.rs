@@ -177,7 +177,12 @@ impl Call<'_> {
         self
     }
 
-    pub async fn send(mut self) -> Response {
+    pub async fn send(self) -> Response {
+        self.try_send().await.expect("an answer")
+    }
+
+    /// The answer, `None` when the server is gone.
+    pub async fn try_send(mut self) -> Option<Response> {
         let url = format!("{}{}", self.api.url, self.target);
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
         let host = self.api.url.strip_prefix("http://").expect("an HTTP URL");
@@ -193,12 +198,12 @@ impl Call<'_> {
             sigv4::sign(&api.credentials, &api.region, now, line, &mut self.headers, &hash).expect("signed");
         }
         let request = self.api.http.request(self.method, url).headers(self.headers).body(self.body);
-        let response = request.send().await.expect("an answer");
-        Response {
+        let response = request.send().await.ok()?;
+        Some(Response {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
-            body: response.bytes().await.expect("a body").into(),
-        }
+            body: response.bytes().await.ok()?.into(),
+        })
     }
 }
 

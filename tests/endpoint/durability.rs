@@ -51,6 +51,48 @@ async fn nothing_acknowledged_is_lost() {
     endpoint.server.stop().await;
 }
 
+/// Promise: the disk gets back what nobody can ask for any more: replaced and aborted parts, deleted archives, and what
+/// only a job kept, once that has expired.
+#[tokio::test]
+async fn space_comes_back() {
+    let endpoint = Endpoint::start().await;
+    let api = &endpoint.api;
+    let objects = endpoint.directory.path().join("objects");
+    let holds = async |expected: usize| {
+        let began = std::time::Instant::now();
+        loop {
+            let count = std::fs::read_dir(&objects).expect("the objects").count();
+            if count == expected {
+                return;
+            }
+            assert!(began.elapsed().as_secs() < 10, "{count} files instead of {expected}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    api.create_vault("v").await;
+    let started = api.call("POST", "/-/vaults/v/multipart-uploads").header("x-amz-part-size", "1048576").send().await;
+    let upload = format!("/-/vaults/v/multipart-uploads/{}", started.expect(201).header("x-amz-multipart-upload-id"));
+    for byte in 1..4 {
+        let part = api.call("PUT", &upload).data(&vec![byte; MIB]).header("content-range", "bytes 0-1048575/*");
+        part.send().await.expect(204);
+        holds(1).await;
+    }
+    api.call("DELETE", &upload).send().await.expect(204);
+    holds(0).await;
+
+    let (deleted, retrieved) = (api.upload("v", &pattern(MIB), "").await, api.upload("v", &pattern(MIB), "").await);
+    holds(2).await;
+    let job = api.job("v", json!({"Type": "archive-retrieval", "ArchiveId": retrieved})).await;
+    for archive in [&deleted, &retrieved] {
+        api.delete_archive("v", archive).await.expect(204);
+    }
+    holds(1).await;
+    endpoint.advance(4 * HOUR);
+    api.output("v", &job, None).await.expect(200);
+    endpoint.advance(DAY);
+    holds(0).await;
+}
+
 /// Promise: one directory has one server; the second is told so; and a stopped one gives it up at once.
 #[tokio::test]
 async fn one_server_at_a_time() {

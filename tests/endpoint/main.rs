@@ -7,5 +7,7 @@ mod auth;
 mod client;
 mod durability;
 mod jobs;
+mod killed;
 mod multipart;
 mod vaults;
+mod wire;

@@ -66,7 +66,8 @@ async fn parts_make_an_archive() {
         put(api, &upload, 2 * MIB, &data[2 * MIB..4 * MIB]),
         put(api, &upload, 4 * MIB, &data[4 * MIB..6 * MIB])
     );
-    (second.expect(204), third.expect(204));
+    second.expect(204);
+    third.expect(204);
 
     let listed = parts(api, &upload).await.expect(200).json();
     let range = |i: usize| format!("{}-{}", i * 2 * MIB, ((i + 1) * 2 * MIB).min(data.len()) - 1);
@@ -174,7 +175,7 @@ async fn aborted_and_forgotten() {
     endpoint.advance(20 * HOUR);
     parts(api, &kept).await.expect(200);
     endpoint.advance(20 * HOUR);
-    assert_eq!(uploads(api).await, [kept.clone()]);
+    assert_eq!(uploads(api).await, std::slice::from_ref(&kept));
     parts(api, &kept).await.expect(200);
     put(api, &idle, 0, &pattern(MIB)).await.fails(404, NOT_FOUND, "upload");
     // Uploads in progress don't keep a vault from being deleted.
