@@ -11,6 +11,7 @@
 
 mod archives;
 mod contents;
+mod counter;
 mod jobs;
 mod names;
 mod schema;
@@ -30,6 +31,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::Transaction;
 use rusqlite::TransactionBehavior;
+
+use counter::Counter;
 
 pub use archives::Adopted;
 pub use archives::KnownArchive;
@@ -72,6 +75,7 @@ pub struct Catalog {
     /// The write-ahead log itself: syncing it is what makes commits durable. SQLite keeps its locks on other files,
     /// so a descriptor of ours does no harm, and the file stays the same one while a connection is open.
     wal: File,
+    counter: Counter,
     /// How long a deleted file's archive is kept at least.
     trash_keep: Duration,
 }
@@ -164,15 +168,14 @@ impl Catalog {
         let mut wal_path = path.as_os_str().to_owned();
         wal_path.push("-wal");
         let wal_path = PathBuf::from(wal_path);
-        // Any write brings the log into being.
-        conn.execute("DELETE FROM doomed WHERE file IS NULL", [])?;
-        conn.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
+        // Its first write brings the log into being.
+        let counter = Counter::open(&conn)?;
         let wal = File::options()
             .create(true)
             .append(true)
             .open(&wal_path)
             .map_err(|source| Error::Io { path: wal_path, source })?;
-        Ok(Catalog { conn: Mutex::new(conn), checkpointer: Mutex::new(checkpointer), wal, trash_keep })
+        Ok(Catalog { conn: Mutex::new(conn), checkpointer: Mutex::new(checkpointer), wal, counter, trash_keep })
     }
 
     /// Makes every operation that has returned survive a power cut. Takes as long as the disk takes to sync.
@@ -195,6 +198,7 @@ impl Catalog {
     /// Runs `operation` as one transaction: all of it is committed when this returns `Ok`, and nothing when `Err`.
     fn write<T>(&self, operation: impl FnOnce(&Transaction) -> Result<T>) -> Result<T> {
         let mut conn = lock(&self.conn);
+        self.counter.reserve(&conn)?;
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let answer = operation(&tx)?;
         tx.commit()?;

@@ -368,8 +368,8 @@ pub(super) fn insert(tx: &Transaction, dir: &Inode, name: &[u8], new: NewInode, 
     }
     let size = new.target.map_or(0, <[u8]>::len) as i64;
     tx.prepare_cached(
-        "INSERT INTO inode (vault, mode, uid, gid, rdev, nlink, size, atime, mtime, ctime, btime, content, target)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8, ?8, ?9, ?10)",
+        "INSERT INTO inode (ino, vault, mode, uid, gid, rdev, nlink, size, atime, mtime, ctime, btime, content, target)
+         VALUES (next_id(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8, ?8, ?9, ?10)",
     )?
     .execute(params![
         dir.vault,
@@ -393,11 +393,8 @@ pub(super) fn insert(tx: &Transaction, dir: &Inode, name: &[u8], new: NewInode, 
 }
 
 fn add_dentry(tx: &Transaction, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
-    tx.prepare_cached("INSERT INTO dentry (parent, name, ino) VALUES (?1, ?2, ?3)")?.execute(params![
-        parent as i64,
-        name,
-        ino as i64
-    ])?;
+    tx.prepare_cached("INSERT INTO dentry (parent, name, ino, cookie) VALUES (?1, ?2, ?3, next_id())")?
+        .execute(params![parent as i64, name, ino as i64])?;
     Ok(())
 }
 
