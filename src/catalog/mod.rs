@@ -29,8 +29,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use rusqlite::Transaction;
-use rusqlite::TransactionBehavior;
+use rusqlite::OpenFlags;
 
 use counter::Counter;
 
@@ -196,12 +195,12 @@ impl Catalog {
     }
 
     /// Runs `operation` as one transaction: all of it is committed when this returns `Ok`, and nothing when `Err`.
-    fn write<T>(&self, operation: impl FnOnce(&Transaction) -> Result<T>) -> Result<T> {
-        let mut conn = lock(&self.conn);
+    fn write<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let conn = lock(&self.conn);
         self.counter.reserve(&conn)?;
-        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let answer = operation(&tx)?;
-        tx.commit()?;
+        let transaction = OpenTransaction::begin(&conn)?;
+        let answer = operation(&conn)?;
+        transaction.commit()?;
         Ok(answer)
     }
 
@@ -211,13 +210,41 @@ impl Catalog {
     }
 }
 
+/// A transaction that is rolled back unless it is committed. (rusqlite's own prepares its statements anew each time, which
+/// costs as much as a small operation.)
+struct OpenTransaction<'a>(&'a Connection);
+
+impl<'a> OpenTransaction<'a> {
+    fn begin(conn: &'a Connection) -> Result<Self> {
+        conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(OpenTransaction(conn))
+    }
+
+    fn commit(self) -> Result<()> {
+        self.0.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+}
+
+impl Drop for OpenTransaction<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit()
+            && let Err(error) = self.0.execute_batch("ROLLBACK")
+        {
+            log::error!("a catalog transaction can't be rolled back: {error}");
+        }
+    }
+}
+
 fn lock(conn: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     // A panic in an operation rolls its transaction back, so the connection behind a poisoned lock is sound.
     conn.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn connect(path: &Path) -> Result<Connection> {
-    let conn = Connection::open(path)?;
+    // Each connection is behind a mutex of ours, so SQLite needs none of its own.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
     conn.set_prepared_statement_cache_capacity(128);
     conn.busy_timeout(Duration::from_secs(10))?;
     conn.execute_batch(
