@@ -70,6 +70,12 @@ impl Catalog {
         self.read(|conn| content(conn, id))
     }
 
+    /// The contents `ids`, those that there are, in no particular order. One call for many is what walks over trees need.
+    pub fn contents(&self, ids: &[ContentId]) -> Result<Vec<Content>> {
+        use names::Optional;
+        self.read(|conn| ids.iter().filter_map(|id| content(conn, *id).optional().transpose()).collect())
+    }
+
     /// Makes inode `ino` ready to be written to: afterwards its content is dirty. A dirty one is used as it is; a
     /// sealed one is reopened (its upload, if one is under way, will find that it isn't wanted any more); an archived
     /// one hands its file to a new content, `fresh`, and goes to the trash.
@@ -184,25 +190,35 @@ impl Catalog {
         })
     }
 
-    /// Makes sealed contents due at `now`, all or one, and forgets how often they failed.
-    pub fn make_due(&self, id: Option<ContentId>, now: i64) -> Result<()> {
+    /// Makes sealed contents due at `now`: `ids`, or all of them. Those whose upload has failed keep waiting for their next
+    /// try, unless `failed_too`.
+    pub fn make_due(&self, ids: Option<&[ContentId]>, failed_too: bool, now: i64) -> Result<()> {
+        const SQL: &str = "UPDATE content SET due = ?1 WHERE state = 1 AND due > ?1 AND (tries = 0 OR ?2)";
         self.write(|tx| {
-            let sql = "UPDATE content SET due = MIN(due, ?1) WHERE state = 1 AND due > ?1";
-            match id {
-                None => tx.prepare_cached(sql)?.execute([now])?,
-                Some(id) => tx.prepare_cached(&format!("{sql} AND id = ?2"))?.execute([now, id])?,
-            };
+            match ids {
+                None => {
+                    tx.prepare_cached(SQL)?.execute(params![now, failed_too])?;
+                }
+                Some(ids) => {
+                    let mut statement = tx.prepare_cached(&format!("{SQL} AND id = ?3"))?;
+                    for id in ids {
+                        statement.execute(params![now, failed_too, id])?;
+                    }
+                }
+            }
             Ok(())
         })
     }
 
-    /// Notes that the upload of `id` failed with `error`, and that it may be tried again at `due`.
-    pub fn upload_failed(&self, id: ContentId, error: &str, due: i64) -> Result<()> {
+    /// Notes that the upload of generation `generation` of content `id` failed with `error`, and that it may be tried again
+    /// at `due`. A content that was written to meanwhile starts afresh.
+    pub fn upload_failed(&self, id: ContentId, generation: i64, error: &str, due: i64) -> Result<()> {
         self.write(|tx| {
             tx.prepare_cached(
-                "UPDATE content SET tries = tries + 1, error = ?2, due = ?3 WHERE id = ?1 AND state = 1",
+                "UPDATE content SET tries = tries + 1, error = ?3, due = ?4
+                 WHERE id = ?1 AND generation = ?2 AND state = 1",
             )?
-            .execute(params![id, error, due])?;
+            .execute(params![id, generation, error, due])?;
             Ok(())
         })
     }
@@ -211,7 +227,9 @@ impl Catalog {
     pub fn queue(&self) -> Result<(u64, u64, u64)> {
         self.read(|conn| {
             let sealed = conn
-                .prepare_cached("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM content WHERE state = 1")?
+                .prepare_cached(
+                    "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM content INDEXED BY content_due WHERE state = 1",
+                )?
                 .query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))?;
             let dirty = conn
                 .prepare_cached("SELECT COUNT(*) FROM content WHERE state = 0")?
@@ -228,11 +246,22 @@ impl Catalog {
         })
     }
 
-    /// Up to `limit` sealed contents, those first whose upload failed most often, then the longest due.
-    pub fn sealed(&self, limit: usize) -> Result<Vec<Sealed>> {
+    /// How many sealed contents there are whose upload has failed and is tried again.
+    pub fn failed_uploads(&self) -> Result<u64> {
         self.read(|conn| {
-            let mut statement =
-                conn.prepare_cached("SELECT id FROM content WHERE state = 1 ORDER BY tries DESC, due LIMIT ?1")?;
+            let mut statement = conn
+                .prepare_cached("SELECT COUNT(*) FROM content INDEXED BY content_due WHERE state = 1 AND tries > 0")?;
+            Ok(statement.query_row([], |row| row.get::<_, i64>(0))? as u64)
+        })
+    }
+
+    /// Up to `limit` sealed contents whose upload has failed, the most often first, then the longest due.
+    pub fn failed(&self, limit: usize) -> Result<Vec<Sealed>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT id FROM content INDEXED BY content_due WHERE state = 1 AND tries > 0
+                 ORDER BY tries DESC, due LIMIT ?1",
+            )?;
             let ids: Vec<ContentId> =
                 statement.query_map([limit as i64], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
             let mut found = Vec::new();
@@ -240,6 +269,16 @@ impl Catalog {
                 found.extend(sealed(conn, id)?);
             }
             Ok(found)
+        })
+    }
+
+    /// The sealed contents of vault `vault`.
+    pub fn sealed_in(&self, vault: VaultId) -> Result<Vec<ContentId>> {
+        self.read(|conn| {
+            let mut statement =
+                conn.prepare_cached("SELECT id FROM content INDEXED BY content_due WHERE state = 1 AND vault = ?1")?;
+            let rows = statement.query_map([vault], |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 
@@ -257,8 +296,10 @@ impl Catalog {
                      WHERE id = ?1 AND generation = ?2 AND state = 1",
                 )?
                 .execute(params![id, generation, row])?;
-            if changed == 0 {
-                trash::insert_unowned(tx, row, archive, now, keep)?;
+            match changed {
+                0 => trash::insert_unowned(tx, row, archive, now, keep)?,
+                // An inventory that was quicker than this note took it for a double.
+                _ => trash::take_back(tx, row)?,
             }
             Ok(changed == 1)
         })

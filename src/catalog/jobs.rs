@@ -1,5 +1,7 @@
 //! Retrievals that were asked for: the queue of recalls, which a restart finds as it was.
 
+use std::collections::HashSet;
+
 use rusqlite::OptionalExtension as _;
 use rusqlite::params;
 
@@ -169,6 +171,20 @@ impl Catalog {
             let mut statement = conn.prepare_cached(&format!("{JOB} WHERE j.archive = ?1 ORDER BY j.first"))?;
             let rows = statement.query_map([archive], Job::from_row)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Those of `archives` that there are jobs for.
+    pub fn retrieved(&self, archives: &[ArchiveRow]) -> Result<HashSet<ArchiveRow>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT 1 FROM job WHERE archive = ?1 LIMIT 1")?;
+            let mut found = HashSet::new();
+            for archive in archives {
+                if statement.exists([archive])? {
+                    found.insert(*archive);
+                }
+            }
+            Ok(found)
         })
     }
 

@@ -86,7 +86,9 @@ CREATE TABLE content (
     tries      INTEGER NOT NULL DEFAULT 0,      -- failed uploads so far
     error      TEXT                             -- of the last failed upload
 );
-CREATE INDEX content_due ON content (due) WHERE state = 1;
+-- The queue of uploads. It covers every question about the queue as a whole, so that a million waiting files don't make
+-- a status slow.
+CREATE INDEX content_due ON content (due, vault, tries, size) WHERE state = 1;
 CREATE INDEX content_dirty ON content (id) WHERE state = 0;
 CREATE INDEX content_archive ON content (archive) WHERE archive IS NOT NULL;
 CREATE INDEX content_local ON content (file) WHERE state = 2 AND file IS NOT NULL;

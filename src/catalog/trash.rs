@@ -119,6 +119,12 @@ pub(super) fn insert_unowned(
     Ok(())
 }
 
+/// An archive that a content has after all.
+pub(super) fn take_back(tx: &Transaction, row: ArchiveRow) -> Result<()> {
+    tx.prepare_cached("DELETE FROM trash WHERE archive = ?1")?.execute([row])?;
+    Ok(())
+}
+
 fn due(archive: &Archive, now: i64, keep: Duration) -> i64 {
     let add = |time: i64, by: Duration| time.saturating_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX));
     add(now, keep).max(add(archive.created, BILLED))

@@ -237,6 +237,15 @@ impl Content {
         self.file.is_some() && self.present.is_none()
     }
 
+    /// How many bytes of it are local, once it is sealed.
+    pub fn local_bytes(&self) -> u64 {
+        match (self.file, &self.present) {
+            (None, _) => 0,
+            (Some(_), None) => self.size,
+            (Some(_), Some(present)) => present.bytes(self.size),
+        }
+    }
+
     /// Whether the bytes `first..=last` are local.
     pub fn has(&self, first: u64, last: u64) -> bool {
         self.file.is_some() && self.present.as_ref().is_none_or(|present| present.covers(first, last))

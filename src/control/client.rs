@@ -198,7 +198,8 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Error> {
+    /// Sends a request; the answer as it is.
+    pub(super) async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Error> {
         let exchange = async {
             let stream = UnixStream::connect(&self.socket).await.map_err(|source| match source.kind() {
                 io::ErrorKind::PermissionDenied => Error::Permission(self.socket.clone()),

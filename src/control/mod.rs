@@ -1,8 +1,9 @@
 //! The daemon's control API: HTTP/1.1 and JSON on the Unix socket `STATE/control.sock`, for its owner alone (mode
-//! 0600). `wire` holds what goes over it, `client` asks, `find` finds the daemon of a path.
+//! 0600). `wire` holds what goes over it, `server` answers, `client` asks, `find` finds the daemon of a path.
 
 pub mod client;
 pub mod find;
+pub mod server;
 pub mod wire;
 
 /// Name of the socket in the state directory.

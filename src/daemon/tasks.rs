@@ -91,7 +91,7 @@ pub(super) fn set_aside_unknown(store: Arc<Store>, catalog: Arc<Catalog>) {
 /// Waits until everything is archived, `limit` at most.
 pub(super) async fn drain(uploads: &Uploads, catalog: &Catalog, limit: Duration) {
     let deadline = Instant::now() + limit;
-    if let Err(error) = uploads.hurry(None) {
+    if let Err(error) = uploads.hurry(None, true) {
         return log::error!("the queue can't be hurried: {error}");
     }
     loop {

@@ -7,6 +7,8 @@
 //! Short hiccups are the implementation's business. What is an [`Error`] here has lasted longer, and says whether waiting
 //! can help ([`Error::is_retryable`]) and what kind of trouble it is.
 
+#[cfg(test)]
+pub mod fake;
 mod glacier;
 
 use std::fmt;

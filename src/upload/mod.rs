@@ -22,6 +22,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -92,6 +93,11 @@ pub struct Active {
     pub path: Vec<u8>,
     /// Bytes.
     pub size: u64,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// What the last failed try said.
+    pub error: Option<String>,
+    since: Instant,
     sent: AtomicU64,
 }
 
@@ -111,9 +117,19 @@ pub struct Pause {
     pub reason: String,
     /// Since when it doesn't work.
     pub since: Timestamp,
+    /// Whether somebody must change something before it can work again.
+    pub permanent: bool,
     /// When it is tried again.
     until: i64,
     failures: u32,
+}
+
+impl Pause {
+    /// Whether there is nothing to wait for: somebody must change something, and the last try, after which nobody hurried
+    /// the next, has shown that it wasn't done yet.
+    pub fn is_hopeless(&self) -> bool {
+        self.permanent && self.until > catalog::now()
+    }
 }
 
 /// Why an upload didn't end in an archive.
@@ -122,15 +138,18 @@ enum Failure {
     Unwanted,
     /// This file can't be uploaded now.
     File(String),
-    /// Nothing can be uploaded to this vault now.
-    Vault(String, Backoff),
+    /// Nothing can be uploaded to this vault now; if permanent, not before somebody changes something.
+    Vault { reason: String, permanent: bool },
 }
 
 impl From<crate::service::Error> for Failure {
     fn from(error: crate::service::Error) -> Self {
+        let vault = |permanent| Failure::Vault { reason: error.to_string(), permanent };
         match error.kind() {
-            Kind::VaultMissing | Kind::AccessDenied | Kind::Credentials => Failure::Vault(error.to_string(), DENIED),
-            Kind::Unavailable | Kind::ClockSkew | Kind::Quota => Failure::Vault(error.to_string(), VAULT),
+            Kind::VaultMissing | Kind::AccessDenied => vault(true),
+            // Those that have run out may be renewed by themselves.
+            Kind::Credentials => vault(!error.is_retryable()),
+            Kind::Unavailable | Kind::ClockSkew | Kind::Quota => vault(false),
             _ => Failure::File(error.to_string()),
         }
     }
@@ -180,6 +199,9 @@ impl Uploads {
                     vault: sealed.content.vault,
                     path: [sealed.vault.as_bytes(), b"/", sealed.path.as_slice()].concat(),
                     size: sealed.content.size,
+                    attempt: sealed.content.tries + 1,
+                    error: sealed.content.error.clone(),
+                    since: Instant::now(),
                     sent: AtomicU64::new(0),
                 });
                 lock(&self.active).insert(sealed.content.id, active.clone());
@@ -196,23 +218,27 @@ impl Uploads {
         }
     }
 
-    /// Makes everything that waits due now, or one content, and ends all pauses.
+    /// Makes what waits due now: `contents`, or everything. What has failed and the vaults that pause are tried again at
+    /// once too if `failed_too`; otherwise they keep their distance, so that whoever asks every second doesn't make a
+    /// service that refuses us be asked every second.
     ///
     /// # Errors
     /// The catalog's.
-    pub fn hurry(&self, content: Option<ContentId>) -> catalog::Result<()> {
-        for pause in lock(&self.paused).values_mut() {
-            pause.until = 0;
+    pub fn hurry(&self, contents: Option<&[ContentId]>, failed_too: bool) -> catalog::Result<()> {
+        if failed_too {
+            for pause in lock(&self.paused).values_mut() {
+                pause.until = 0;
+            }
         }
-        self.catalog.make_due(content, catalog::now())?;
+        self.catalog.make_due(contents, failed_too, catalog::now())?;
         self.sealed.notify_one();
         Ok(())
     }
 
-    /// What is being uploaded.
+    /// What is being uploaded, the oldest first.
     pub fn active(&self) -> Vec<Arc<Active>> {
         let mut active: Vec<_> = lock(&self.active).values().cloned().collect();
-        active.sort_by(|a, b| a.path.cmp(&b.path));
+        active.sort_by_key(|file| file.since);
         active
     }
 
@@ -277,6 +303,7 @@ impl Uploads {
     }
 
     async fn upload(self: Arc<Self>, sealed: Sealed, active: Arc<Active>) {
+        let _busy = Busy { uploads: &self, content: sealed.content.id };
         let result = self.send(&sealed, &active).await;
         let content = &sealed.content;
         let outcome = match result {
@@ -284,17 +311,17 @@ impl Uploads {
             Err(Failure::Unwanted) => Ok(()),
             Err(Failure::File(reason)) => {
                 log::warn!("{} isn't archived yet, and will be tried again: {reason}", show(&active.path));
-                self.catalog.upload_failed(content.id, &reason, later(FILE.wait(content.tries + 1)))
+                let due = later(FILE.wait(content.tries + 1));
+                self.catalog.upload_failed(content.id, content.generation, &reason, due)
             }
-            Err(Failure::Vault(reason, backoff)) => {
-                self.pause(&sealed, &reason, backoff);
-                self.catalog.upload_failed(content.id, &reason, catalog::now())
+            Err(Failure::Vault { reason, permanent }) => {
+                self.pause(&sealed, &reason, permanent);
+                self.catalog.upload_failed(content.id, content.generation, &reason, catalog::now())
             }
         };
         if let Err(error) = outcome {
             log::error!("the catalog can't record an upload, which will be repeated: {error}");
         }
-        lock(&self.active).remove(&content.id);
     }
 
     fn record(&self, sealed: &Sealed, archive: Archive) -> catalog::Result<()> {
@@ -309,18 +336,21 @@ impl Uploads {
         Ok(())
     }
 
-    fn pause(&self, sealed: &Sealed, reason: &str, backoff: Backoff) {
+    fn pause(&self, sealed: &Sealed, reason: &str, permanent: bool) {
+        let backoff = if permanent { DENIED } else { VAULT };
         let mut paused = lock(&self.paused);
         let now = catalog::now();
         let pause = paused.entry(sealed.content.vault).or_insert_with(|| {
             log::warn!("uploads to vault {} wait: {reason}", sealed.vault);
-            Pause { vault: sealed.vault.clone(), reason: String::new(), since: Timestamp::now(), until: 0, failures: 0 }
+            let (vault, since) = (sealed.vault.clone(), Timestamp::now());
+            Pause { vault, reason: String::new(), since, permanent, until: 0, failures: 0 }
         });
         // Several requests that failed together are one failure.
         if pause.until <= now {
             pause.failures += 1;
             pause.until = later(backoff.wait(pause.failures));
         }
+        pause.permanent = permanent;
         pause.reason = reason.to_owned();
     }
 
@@ -332,14 +362,30 @@ impl Uploads {
                 continue;
             }
             match self.service.abort(&vault, &upload.upload_id).await {
-                Ok(()) => {
-                    if let Err(error) = self.catalog.upload_gone(&upload.upload_id) {
-                        log::warn!("an aborted upload can't be forgotten: {error}");
-                    }
+                Ok(()) => {}
+                // The service has forgotten it before us.
+                Err(error) if matches!(error.kind(), Kind::NotFound | Kind::VaultMissing) => {}
+                Err(error) => {
+                    log::debug!("an upload to {vault} that nobody wants can't be aborted now: {error}");
+                    continue;
                 }
-                Err(error) => return log::debug!("an upload that nobody wants can't be aborted now: {error}"),
+            }
+            if let Err(error) = self.catalog.upload_gone(&upload.upload_id) {
+                log::warn!("an aborted upload can't be forgotten: {error}");
             }
         }
+    }
+}
+
+/// Marks a content as being uploaded until it is dropped, however the upload ends.
+struct Busy<'a> {
+    uploads: &'a Uploads,
+    content: ContentId,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        lock(&self.uploads.active).remove(&self.content);
     }
 }
 

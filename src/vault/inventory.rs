@@ -79,17 +79,20 @@ pub struct Report {
 }
 
 impl Vaults {
-    /// Starts the inventory of vault `name`, or reports on the one that was started; one that has ended is reported once,
-    /// and the next call starts another.
+    /// Starts the inventories of the vaults `names`, or reports on those that were started. Ended ones are reported until
+    /// all of `names` have ended, so that whoever asks for several sees the result of each; the call that sees the last one
+    /// end reports on all for the last time, and the next call starts others.
     ///
     /// # Errors
-    /// [`Error::Missing`], the catalog's.
-    pub fn inventory(&self, name: &str) -> Result<Inventory, Error> {
-        if self.catalog.vault(name)?.is_none() {
-            return Err(Error::Missing(name.to_owned()));
+    /// [`Error::Missing`], the catalog's; nothing is started then.
+    pub fn inventory(&self, names: &[&str]) -> Result<Vec<Inventory>, Error> {
+        for name in names {
+            if self.catalog.vault(name)?.is_none() {
+                return Err(Error::Missing((*name).to_owned()));
+            }
         }
         let mut inventories = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = inventories.entry(name.to_owned()).or_insert_with(|| {
+        let start = |name: &str| {
             self.asked.notify_one();
             Inventory {
                 vault: name.to_owned(),
@@ -99,12 +102,15 @@ impl Vaults {
                 eta: None,
                 date: None,
             }
-        });
-        let report = current.clone();
-        if !matches!(report.state, InventoryState::Waiting) {
-            inventories.remove(name);
+        };
+        let reports: Vec<Inventory> = names
+            .iter()
+            .map(|name| inventories.entry((*name).to_owned()).or_insert_with(|| start(name)).clone())
+            .collect();
+        if reports.iter().all(|one| !matches!(one.state, InventoryState::Waiting)) {
+            inventories.retain(|name, _| !names.contains(&name.as_str()));
         }
-        Ok(report)
+        Ok(reports)
     }
 
     /// The inventories that are under way.
@@ -138,7 +144,7 @@ impl Vaults {
         }
     }
 
-    async fn take_inventory(&self, name: &str) -> Result<Report, Error> {
+    async fn take_inventory(self: &Arc<Self>, name: &str) -> Result<Report, Error> {
         let vault = self.catalog.vault(name)?.ok_or_else(|| Error::Missing(name.to_owned()))?;
         let job = self.inventory_job(name).await?;
         let mut items = self.service.inventory(name, &job).await?;
@@ -150,7 +156,10 @@ impl Vaults {
                 InventoryItem::Archive(archive) => archives.push(archive),
             }
         }
-        let report = self.reconcile(&vault, archives)?;
+        // A million archives take the catalog a while.
+        let (vaults, reconciled) = (self.clone(), vault.clone());
+        let report = tokio::task::spawn_blocking(move || vaults.reconcile(&reconciled, archives)).await;
+        let report = report.unwrap_or_else(|error| Err(Error::Reconcile(error.to_string())))?;
         let date = date.map_or_else(|| "an unknown time".to_owned(), |date| date.to_string());
         self.catalog.inventory_reconciled(vault.id, &date)?;
         self.update(name, |one| one.date = Some(date.clone()));

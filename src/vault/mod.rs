@@ -76,6 +76,9 @@ pub enum Error {
     /// The service failed otherwise.
     #[error(transparent)]
     Service(#[from] service::Error),
+    /// Holding an inventory against the catalog broke off.
+    #[error("the inventory can't be held against the catalog: {0}")]
+    Reconcile(String),
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] catalog::Error),
@@ -95,7 +98,7 @@ impl From<Error> for crate::fs::Error {
                 Trouble::Quota => Errno::EDQUOT,
                 _ => Errno::EIO,
             },
-            Error::Catalog(_) => Errno::EIO,
+            Error::Reconcile(_) | Error::Catalog(_) => Errno::EIO,
         };
         errno.into()
     }
@@ -196,17 +199,26 @@ impl Vaults {
     pub async fn run(self: Arc<Self>) {
         /// How often the service is asked for its vaults.
         const REFRESH: Duration = Duration::from_secs(3600);
-        let mut refresh = tokio::time::interval(REFRESH);
-        loop {
-            tokio::select! {
-                _ = refresh.tick() => {
-                    if let Err(error) = self.refresh().await {
-                        log::warn!("the list of vaults can't be fetched, and will be in an hour: {error}");
-                    }
-                    self.empty_trash().await;
+        let housekeeping = async {
+            let mut refresh = tokio::time::interval(REFRESH);
+            loop {
+                refresh.tick().await;
+                if let Err(error) = self.refresh().await {
+                    log::warn!("the list of vaults can't be fetched, and will be in an hour: {error}");
                 }
-                () = self.asked.notified() => self.clone().start_inventories(),
+                self.empty_trash().await;
             }
+        };
+        // Emptying the trash may take hours: nobody's inventory waits for it.
+        let inventories = async {
+            loop {
+                self.asked.notified().await;
+                self.clone().start_inventories();
+            }
+        };
+        tokio::select! {
+            () = housekeeping => {}
+            () = inventories => {}
         }
     }
 
