@@ -120,7 +120,7 @@ pub(super) fn insert_unowned(
 }
 
 /// An archive that a content has after all.
-pub(super) fn take_back(tx: &Transaction, row: ArchiveRow) -> Result<()> {
+pub(super) fn take_back(tx: &Connection, row: ArchiveRow) -> Result<()> {
     tx.prepare_cached("DELETE FROM trash WHERE archive = ?1")?.execute([row])?;
     Ok(())
 }
