@@ -12,7 +12,7 @@ pub mod ready;
 mod state;
 mod tasks;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -195,6 +195,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         started: jiff::Timestamp::now(),
         catalog: catalog.clone(),
         cache,
+        fs: fs.clone(),
         uploads: uploads.clone(),
         recall,
         vaults,
@@ -324,12 +325,12 @@ async fn first_contact(catalog: &Catalog, vaults: &Vaults) -> Result<(), Error> 
 }
 
 /// Takes the mount away, and waits until the kernel is done with it.
-async fn unmount(mountpoint: &PathBuf, ended: &mut oneshot::Receiver<()>) {
+async fn unmount(mountpoint: &Path, ended: &mut oneshot::Receiver<()>) {
     if ended.is_terminated() {
         return;
     }
     for lazily in [false, true] {
-        let path = mountpoint.clone();
+        let path = mountpoint.to_path_buf();
         let unmounted = tokio::task::spawn_blocking(move || fuse::unmount(&path, lazily)).await;
         match unmounted.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             Ok(()) => break,
