@@ -2,7 +2,6 @@
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
-use rusqlite::Transaction;
 use rusqlite::params;
 
 use super::Catalog;
@@ -159,7 +158,7 @@ pub(super) fn upload(conn: &Connection, id: ContentId) -> Result<Option<Upload>>
 }
 
 /// Records an archive; one that is known already keeps its row.
-pub(super) fn insert(tx: &Transaction, archive: &Archive) -> Result<ArchiveRow> {
+pub(super) fn insert(tx: &Connection, archive: &Archive) -> Result<ArchiveRow> {
     tx.prepare_cached(
         "INSERT INTO archive (vault, archive_id, size, tree_hash, created) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (vault, archive_id) DO NOTHING",
@@ -175,7 +174,7 @@ pub(super) fn insert(tx: &Transaction, archive: &Archive) -> Result<ArchiveRow> 
     Ok(statement.query_row(params![archive.vault, archive.archive_id], |row| row.get(0))?)
 }
 
-fn adopt(tx: &Transaction, vault: VaultId, root: Ino, known: &KnownArchive, now: i64) -> Result<Adopted> {
+fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArchive, now: i64) -> Result<Adopted> {
     let mut statement = tx.prepare_cached("SELECT 1 FROM archive WHERE vault = ?1 AND archive_id = ?2")?;
     if statement.exists(params![vault, known.archive_id])? {
         return Ok(Adopted::Known);
@@ -220,7 +219,7 @@ struct Placed {
 
 /// Finds or makes the file for `known` at `path` below `root`, with the directories on the way. None when the name
 /// belongs to something newer, or to something that isn't an archived file.
-fn place(tx: &Transaction, root: Ino, path: &[Vec<u8>], known: &KnownArchive, now: i64) -> Result<Option<Placed>> {
+fn place(tx: &Connection, root: Ino, path: &[Vec<u8>], known: &KnownArchive, now: i64) -> Result<Option<Placed>> {
     let Some((name, dirs)) = path.split_last() else { return Ok(None) };
     let mut dir = names::inode(tx, root)?;
     let mut changed = None;
@@ -265,7 +264,7 @@ fn place(tx: &Transaction, root: Ino, path: &[Vec<u8>], known: &KnownArchive, no
     }
 }
 
-fn keep_in_trash(tx: &Transaction, archive: &Archive, known: &KnownArchive, now: i64) -> Result<()> {
+fn keep_in_trash(tx: &Connection, archive: &Archive, known: &KnownArchive, now: i64) -> Result<()> {
     trash::insert_unowned(tx, archive.row, archive, now, std::time::Duration::MAX)?;
     if let Some(path) = &known.path {
         tx.prepare_cached("UPDATE trash SET path = ?2 WHERE archive = ?1")?

@@ -5,7 +5,6 @@
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
-use rusqlite::Transaction;
 use rusqlite::params;
 
 use super::Catalog;
@@ -407,13 +406,13 @@ fn content_if_any(conn: &Connection, id: ContentId) -> Result<Option<Content>> {
 }
 
 /// A new dirty content, whose file in the store has its number.
-pub(super) fn insert_dirty(tx: &Transaction, id: ContentId, vault: VaultId, ino: Ino) -> Result<()> {
+pub(super) fn insert_dirty(tx: &Connection, id: ContentId, vault: VaultId, ino: Ino) -> Result<()> {
     tx.prepare_cached("INSERT INTO content (id, vault, ino, state, file) VALUES (?1, ?2, ?3, 0, ?1)")?
         .execute(params![id, vault, ino as i64])?;
     Ok(())
 }
 
-pub(super) fn doom(tx: &Transaction, file: Option<FileId>) -> Result<()> {
+pub(super) fn doom(tx: &Connection, file: Option<FileId>) -> Result<()> {
     if let Some(file) = file {
         tx.prepare_cached("INSERT OR IGNORE INTO doomed (file) VALUES (?1)")?.execute([file])?;
     }
@@ -423,7 +422,7 @@ pub(super) fn doom(tx: &Transaction, file: Option<FileId>) -> Result<()> {
 /// Content `id` isn't wanted any more: an archived one goes to the trash under the name that `inode` has or last had,
 /// one that never reached the vault is forgotten. Answers its file, doomed.
 pub(super) fn discard(
-    tx: &Transaction,
+    tx: &Connection,
     id: ContentId,
     inode: &Inode,
     now: i64,

@@ -11,6 +11,7 @@
 
 mod archives;
 mod contents;
+mod counter;
 mod jobs;
 mod names;
 mod schema;
@@ -28,8 +29,9 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use rusqlite::Transaction;
-use rusqlite::TransactionBehavior;
+use rusqlite::OpenFlags;
+
+use counter::Counter;
 
 pub use archives::Adopted;
 pub use archives::KnownArchive;
@@ -72,6 +74,7 @@ pub struct Catalog {
     /// The write-ahead log itself: syncing it is what makes commits durable. SQLite keeps its locks on other files,
     /// so a descriptor of ours does no harm, and the file stays the same one while a connection is open.
     wal: File,
+    counter: Counter,
     /// How long a deleted file's archive is kept at least.
     trash_keep: Duration,
 }
@@ -164,15 +167,14 @@ impl Catalog {
         let mut wal_path = path.as_os_str().to_owned();
         wal_path.push("-wal");
         let wal_path = PathBuf::from(wal_path);
-        // Any write brings the log into being.
-        conn.execute("DELETE FROM doomed WHERE file IS NULL", [])?;
-        conn.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
+        // Its first write brings the log into being.
+        let counter = Counter::open(&conn)?;
         let wal = File::options()
             .create(true)
             .append(true)
             .open(&wal_path)
             .map_err(|source| Error::Io { path: wal_path, source })?;
-        Ok(Catalog { conn: Mutex::new(conn), checkpointer: Mutex::new(checkpointer), wal, trash_keep })
+        Ok(Catalog { conn: Mutex::new(conn), checkpointer: Mutex::new(checkpointer), wal, counter, trash_keep })
     }
 
     /// Makes every operation that has returned survive a power cut. Takes as long as the disk takes to sync.
@@ -193,11 +195,12 @@ impl Catalog {
     }
 
     /// Runs `operation` as one transaction: all of it is committed when this returns `Ok`, and nothing when `Err`.
-    fn write<T>(&self, operation: impl FnOnce(&Transaction) -> Result<T>) -> Result<T> {
-        let mut conn = lock(&self.conn);
-        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let answer = operation(&tx)?;
-        tx.commit()?;
+    fn write<T>(&self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let conn = lock(&self.conn);
+        self.counter.reserve(&conn)?;
+        let transaction = OpenTransaction::begin(&conn)?;
+        let answer = operation(&conn)?;
+        transaction.commit()?;
         Ok(answer)
     }
 
@@ -207,13 +210,41 @@ impl Catalog {
     }
 }
 
+/// A transaction that is rolled back unless it is committed. (rusqlite's own prepares its statements anew each time, which
+/// costs as much as a small operation.)
+struct OpenTransaction<'a>(&'a Connection);
+
+impl<'a> OpenTransaction<'a> {
+    fn begin(conn: &'a Connection) -> Result<Self> {
+        conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(OpenTransaction(conn))
+    }
+
+    fn commit(self) -> Result<()> {
+        self.0.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+}
+
+impl Drop for OpenTransaction<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit()
+            && let Err(error) = self.0.execute_batch("ROLLBACK")
+        {
+            log::error!("a catalog transaction can't be rolled back: {error}");
+        }
+    }
+}
+
 fn lock(conn: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     // A panic in an operation rolls its transaction back, so the connection behind a poisoned lock is sound.
     conn.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn connect(path: &Path) -> Result<Connection> {
-    let conn = Connection::open(path)?;
+    // Each connection is behind a mutex of ours, so SQLite needs none of its own.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
     conn.set_prepared_statement_cache_capacity(128);
     conn.busy_timeout(Duration::from_secs(10))?;
     conn.execute_batch(

@@ -2,7 +2,6 @@
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
-use rusqlite::Transaction;
 use rusqlite::params;
 
 use super::Catalog;
@@ -357,7 +356,7 @@ pub(super) fn path(conn: &Connection, ino: Ino, base: Ino) -> Result<Option<Vec<
     Ok(Some(components.join(&b'/')))
 }
 
-pub(super) fn insert(tx: &Transaction, dir: &Inode, name: &[u8], new: NewInode, now: i64) -> Result<Inode> {
+pub(super) fn insert(tx: &Connection, dir: &Inode, name: &[u8], new: NewInode, now: i64) -> Result<Inode> {
     let is_dir = Kind::of(new.mode) == Some(Kind::Directory);
     let (mut mode, mut gid) = (new.mode, new.gid);
     if dir.mode & libc::S_ISGID != 0 {
@@ -368,8 +367,8 @@ pub(super) fn insert(tx: &Transaction, dir: &Inode, name: &[u8], new: NewInode, 
     }
     let size = new.target.map_or(0, <[u8]>::len) as i64;
     tx.prepare_cached(
-        "INSERT INTO inode (vault, mode, uid, gid, rdev, nlink, size, atime, mtime, ctime, btime, content, target)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8, ?8, ?9, ?10)",
+        "INSERT INTO inode (ino, vault, mode, uid, gid, rdev, nlink, size, atime, mtime, ctime, btime, content, target)
+         VALUES (next_id(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8, ?8, ?9, ?10)",
     )?
     .execute(params![
         dir.vault,
@@ -392,34 +391,31 @@ pub(super) fn insert(tx: &Transaction, dir: &Inode, name: &[u8], new: NewInode, 
     inode(tx, ino)
 }
 
-fn add_dentry(tx: &Transaction, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
-    tx.prepare_cached("INSERT INTO dentry (parent, name, ino) VALUES (?1, ?2, ?3)")?.execute(params![
-        parent as i64,
-        name,
-        ino as i64
-    ])?;
+fn add_dentry(tx: &Connection, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
+    tx.prepare_cached("INSERT INTO dentry (parent, name, ino, cookie) VALUES (?1, ?2, ?3, next_id())")?
+        .execute(params![parent as i64, name, ino as i64])?;
     Ok(())
 }
 
-fn remove_dentry(tx: &Transaction, parent: Ino, name: &[u8]) -> Result<()> {
+fn remove_dentry(tx: &Connection, parent: Ino, name: &[u8]) -> Result<()> {
     tx.prepare_cached("DELETE FROM dentry WHERE parent = ?1 AND name = ?2")?.execute(params![parent as i64, name])?;
     Ok(())
 }
 
 /// A directory's entries changed: its times, and its link count by `subdirs`.
-fn touch(tx: &Transaction, dir: Ino, subdirs: i64, now: i64) -> Result<()> {
+fn touch(tx: &Connection, dir: Ino, subdirs: i64, now: i64) -> Result<()> {
     tx.prepare_cached("UPDATE inode SET mtime = ?2, ctime = ?2, nlink = nlink + ?3 WHERE ino = ?1")?
         .execute(params![dir as i64, now, subdirs])?;
     Ok(())
 }
 
-fn set_ctime(tx: &Transaction, ino: Ino, now: i64) -> Result<()> {
+fn set_ctime(tx: &Connection, ino: Ino, now: i64) -> Result<()> {
     tx.prepare_cached("UPDATE inode SET ctime = ?2 WHERE ino = ?1")?.execute(params![ino as i64, now])?;
     Ok(())
 }
 
 /// Takes the name `name` in `parent` from `found`, and records the path of one that has no other.
-fn lose_name(tx: &Transaction, parent: Ino, name: &[u8], found: &Inode, now: i64) -> Result<Removed> {
+fn lose_name(tx: &Connection, parent: Ino, name: &[u8], found: &Inode, now: i64) -> Result<Removed> {
     let is_dir = found.is_dir();
     let orphan = is_dir || found.nlink <= 1;
     if orphan {
@@ -446,7 +442,7 @@ pub(super) fn vault_root(conn: &Connection, found: &Inode) -> Result<Ino> {
 }
 
 /// Points the name `name` in `parent` at `ino`, keeping its place in the directory's stream.
-fn repoint(tx: &Transaction, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
+fn repoint(tx: &Connection, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
     tx.prepare_cached("UPDATE dentry SET ino = ?3 WHERE parent = ?1 AND name = ?2")?.execute(params![
         parent as i64,
         name,
@@ -456,7 +452,7 @@ fn repoint(tx: &Transaction, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
 }
 
 fn exchange(
-    tx: &Transaction,
+    tx: &Connection,
     from: (Ino, &[u8]),
     moved: &Inode,
     to: (Ino, &[u8]),
@@ -474,7 +470,7 @@ fn exchange(
 }
 
 fn replace(
-    tx: &Transaction,
+    tx: &Connection,
     from: (Ino, &[u8]),
     moved: &Inode,
     to: (Ino, &[u8]),

@@ -19,6 +19,8 @@ pub const ROOT: u64 = 1;
 
 /// Version 1. Times are nanoseconds since 1970 (may be negative), sizes bytes, names and link targets raw bytes.
 const V1: &str = "
+CREATE TABLE counter (reserved INTEGER NOT NULL);  -- next_id() has given out none from here on
+INSERT INTO counter VALUES (2);
 CREATE TABLE vault (
     id             INTEGER PRIMARY KEY,
     name           TEXT NOT NULL UNIQUE,
@@ -27,7 +29,7 @@ CREATE TABLE vault (
     inventory_date TEXT                         -- RFC 3339, of the newest inventory that was reconciled
 );
 CREATE TABLE inode (
-    ino     INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice, so NFS handles stay true
+    ino     INTEGER PRIMARY KEY,                -- from next_id(): never used twice, so NFS handles stay true
     vault   INTEGER,                            -- NULL for the mount's root
     mode    INTEGER NOT NULL,                   -- type and permission bits, as in st_mode
     uid     INTEGER NOT NULL,
@@ -47,13 +49,13 @@ CREATE TABLE orphan (
     path BLOB NOT NULL                          -- its last one, within the vault
 );
 CREATE TABLE dentry (
-    cookie INTEGER PRIMARY KEY AUTOINCREMENT,   -- a directory stream's position: stable, and never used twice
     parent INTEGER NOT NULL,
     name   BLOB NOT NULL,
-    ino    INTEGER NOT NULL
-);
-CREATE UNIQUE INDEX dentry_name ON dentry (parent, name);
-CREATE INDEX dentry_order ON dentry (parent, cookie);
+    ino    INTEGER NOT NULL,
+    cookie INTEGER NOT NULL,                    -- from next_id(): a directory stream's position, never used twice
+    PRIMARY KEY (parent, name)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX dentry_order ON dentry (parent, cookie, ino);
 CREATE INDEX dentry_ino ON dentry (ino);
 CREATE TABLE xattr (
     ino   INTEGER NOT NULL,

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
-use rusqlite::Transaction;
 use rusqlite::params;
 
 use super::Catalog;
@@ -78,7 +77,7 @@ impl Catalog {
 }
 
 pub(super) fn insert(
-    tx: &Transaction,
+    tx: &Connection,
     archive: &Archive,
     content: ContentId,
     inode: &Inode,
@@ -106,7 +105,7 @@ pub(super) fn insert(
 
 /// An archive that no content has: the upload of a version that was overwritten meanwhile, or a double.
 pub(super) fn insert_unowned(
-    tx: &Transaction,
+    tx: &Connection,
     row: ArchiveRow,
     archive: &Archive,
     now: i64,
@@ -121,7 +120,7 @@ pub(super) fn insert_unowned(
 }
 
 /// An archive that a content has after all.
-pub(super) fn take_back(tx: &Transaction, row: ArchiveRow) -> Result<()> {
+pub(super) fn take_back(tx: &Connection, row: ArchiveRow) -> Result<()> {
     tx.prepare_cached("DELETE FROM trash WHERE archive = ?1")?.execute([row])?;
     Ok(())
 }

@@ -111,8 +111,8 @@ impl Fs {
     /// without a name.
     pub fn release(&self, handle: HandleId) -> Result<()> {
         let closed = self.open.close(handle, |open, state, wrote| {
-            let sealed = if wrote && state.writers == 0 { self.seal(open.ino, state) } else { Ok(()) };
-            let forgotten = if state.handles == 0 { self.forget(open.ino) } else { Ok(()) };
+            let sealed = if wrote && state.writers == 0 { self.seal(state) } else { Ok(()) };
+            let forgotten = if state.handles == 0 && state.orphan { self.forget(open.ino) } else { Ok(()) };
             sealed.and(forgotten)
         });
         closed.unwrap_or(Err(Error::Errno(Errno::EBADF)))

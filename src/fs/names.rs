@@ -151,11 +151,12 @@ impl Fs {
         Ok(self.catalog.create(parent, name, new, now())?)
     }
 
-    /// Forgets an inode that lost its last name, unless it is open.
+    /// Forgets an inode that lost its last name; one that is open, at its last close.
     fn after(&self, removed: Removed) -> Result<()> {
         match removed.ino.filter(|_| removed.orphan) {
-            Some(ino) if self.open.of(ino).is_none() => self.forget(ino),
-            _ => Ok(()),
+            Some(ino) if self.open.mark_orphan(ino) => Ok(()),
+            Some(ino) => self.forget(ino),
+            None => Ok(()),
         }
     }
 }

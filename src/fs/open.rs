@@ -39,6 +39,8 @@ pub(super) struct OpenState {
     pub(super) handles: u32,
     /// Those of them that may write.
     pub(super) writers: u32,
+    /// Whether the inode has lost its last name.
+    pub(super) orphan: bool,
     /// Where the bytes are.
     pub(super) bytes: Bytes,
 }
@@ -106,6 +108,17 @@ impl Table {
     /// The open file of an inode, if it is open.
     pub(super) fn of(&self, ino: Ino) -> Option<Arc<OpenFile>> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).files.get(&ino).cloned()
+    }
+
+    /// Notes that an inode has lost its last name, if it is open, and answers whether it is.
+    pub(super) fn mark_orphan(&self, ino: Ino) -> bool {
+        // With the table's lock, so that its last close comes either before this, or sees the mark.
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.files.get(&ino);
+        if let Some(file) = open {
+            file.lock().orphan = true;
+        }
+        open.is_some()
     }
 
     /// Closes a handle. Answers its file, whether the handle could write, and calls `last` with the file's state while

@@ -12,16 +12,15 @@ use crate::catalog::Ino;
 use crate::catalog::now;
 
 impl Fs {
-    /// Seals what was written to `ino`, unless it has no name any more.
-    pub(super) fn seal(&self, ino: Ino, state: &mut OpenState) -> Result<()> {
+    /// Seals what was written, unless the file has no name any more.
+    pub(super) fn seal(&self, state: &mut OpenState) -> Result<()> {
         let Bytes::Dirty(id, file) = &state.bytes else { return Ok(()) };
-        let (id, file) = (*id, file.clone());
-        state.bytes = Bytes::Unknown;
-        if self.catalog.inode(ino)?.nlink == 0 {
-            // Forgotten at the last close of all; until then its readers find it here.
-            state.bytes = Bytes::Dirty(id, file);
+        if state.orphan {
+            // Forgotten at the last close of all; until then its readers find its bytes here.
             return Ok(());
         }
+        let (id, file) = (*id, file.clone());
+        state.bytes = Bytes::Unknown;
         let meta = file.metadata()?;
         let due = now().saturating_add(i64::try_from(self.settings.upload_delay.as_nanos()).unwrap_or(i64::MAX));
         let times = (nanos(meta.mtime(), meta.mtime_nsec()), nanos(meta.ctime(), meta.ctime_nsec()));
@@ -62,7 +61,7 @@ impl Fs {
                 other => other?,
             };
             let mut state = OpenState { bytes: Bytes::Dirty(content.id, Arc::new(file)), ..OpenState::default() };
-            self.seal(content.ino, &mut state)?;
+            self.seal(&mut state)?;
         }
         Ok(dirty.len())
     }

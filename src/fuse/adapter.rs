@@ -103,7 +103,9 @@ fn caller(req: &Request) -> Caller {
 /// A file's pages may stay cached as long as nothing changed it behind the kernel's back, which is announced; a file
 /// that isn't all local is read directly.
 fn open_flags(opened: &Opened) -> FopenFlags {
-    if opened.cold { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE }
+    let cached = if opened.cold { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE };
+    // A close has nothing to wait for: what was written is in the spool, and the release seals it.
+    cached | FopenFlags::FOPEN_NOFLUSH
 }
 
 /// Whether a failed try is to be parked rather than answered.

@@ -53,6 +53,9 @@ const DENIED: Backoff = Backoff { first: Duration::from_secs(60), cap: Duration:
 /// How often uploads that nobody wants any more are aborted.
 const TIDY: Duration = Duration::from_secs(60);
 
+/// How long a new file waits for others before the queue is looked at.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// What the queue is told when it starts.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -206,7 +209,7 @@ impl Uploads {
                 tasks.spawn(self.clone().upload(sealed, active));
             }
             tokio::select! {
-                () = self.sealed.notified() => {}
+                () = self.gathered() => {}
                 () = self.until_next(now) => {}
                 Some(_) = tasks.join_next() => while tasks.try_join_next().is_some() {},
                 _ = tidy.tick() => { tasks.spawn(self.clone().tidy()); }
@@ -278,6 +281,12 @@ impl Uploads {
             log::error!("the queue of uploads can't be read: {error}");
             Vec::new()
         })
+    }
+
+    /// Waits until something new was sealed. Files are often closed by the hundred: one look at the queue serves many.
+    async fn gathered(&self) {
+        self.sealed.notified().await;
+        tokio::time::sleep(GATHER).await;
     }
 
     /// Waits until something becomes due, or a pause ends.
