@@ -44,6 +44,7 @@ fn install_and_uninstall() {
         "usr/lib/systemd/system/glacierfs@.service",
         "usr/share/man/man1/glacierfs.1",
         "usr/share/man/man1/glacierfs-mount.1",
+        "usr/share/man/man8/mount.glacierfs.8",
         "usr/share/bash-completion/completions/glacierfs",
         "usr/share/zsh/site-functions/_glacierfs",
         "usr/share/fish/vendor_completions.d/glacierfs.fish",

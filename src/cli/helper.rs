@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 
+use clap::CommandFactory;
 use clap::Parser;
 
 use super::exit::Failure;
@@ -45,6 +46,11 @@ pub(super) struct Helper {
     /// Accepted for mount(8): type of the file system
     #[arg(short = 't', value_name = "TYPE")]
     _type: Option<String>,
+}
+
+/// The helper's command line, for its manual page.
+pub fn command() -> clap::Command {
+    Helper::command()
 }
 
 /// Mounts as the arguments, the program's name first, say.

@@ -22,6 +22,8 @@ impl Man {
             return output::print(&String::from_utf8_lossy(&page));
         };
         let told = |e| Failure::new(Code::Failed, format!("{}: {e}", directory.display()));
-        clap_mangen::generate_to(super::command(), &directory).map_err(told)
+        clap_mangen::generate_to(super::command(), &directory).map_err(told)?;
+        let helper = clap_mangen::Man::new(super::helper::command()).section("8");
+        helper.generate_to(&directory).map(drop).map_err(told)
     }
 }

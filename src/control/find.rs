@@ -14,6 +14,7 @@ use super::FILE_SYSTEM;
 use super::XATTR;
 use super::wire::PathText;
 use crate::util::mountinfo::Mount;
+use crate::util::mountinfo::is_dead;
 use crate::util::mountinfo::mounts;
 
 /// Why no daemon was found. All of them mean that there is no mount to talk to.
@@ -158,12 +159,6 @@ fn within<'a>(path: &Path, table: &'a [Mount]) -> Option<(&'a Mount, PathText)> 
     let whole = mount.root.strip_prefix("/").unwrap_or(&mount.root).join(inside);
     let bytes = whole.as_os_str().as_bytes();
     Some((mount, PathText(bytes.strip_suffix(b"/").unwrap_or(bytes).to_vec())))
-}
-
-/// Whether a mount's daemon is gone: the kernel then answers ENOTCONN to everything.
-pub fn is_dead(mountpoint: &Path) -> bool {
-    let answer = rustix::fs::stat(mountpoint);
-    matches!(answer, Err(Errno::NOTCONN | Errno::CONNABORTED))
 }
 
 /// The socket that a mount's root names.

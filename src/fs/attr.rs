@@ -33,7 +33,7 @@ pub struct Times {
 impl Fs {
     /// The attributes of `ino`, also of one without a name that is still open.
     pub fn getattr(&self, ino: Ino) -> Result<Inode> {
-        Ok(self.fresh(self.catalog.inode(ino)?))
+        self.fresh(|| Ok(self.catalog.inode(ino)?))
     }
 
     /// Changes mode, owner, times or size. Missing bytes are asked for only if some of them are to stay.
@@ -41,11 +41,18 @@ impl Fs {
         if let Some(size) = size {
             self.truncate(ino, size)?;
         }
-        let inode = self.catalog.setattr(ino, changes, now())?;
-        if let (Some(mtime), Some(file)) = (changes.mtime, self.dirty_file(ino)) {
-            set_mtime(&file, mtime)?;
+        {
+            // While it is locked it isn't sealed, which would take the time that the file has.
+            let open = self.open.of(ino);
+            let state = open.as_ref().map(|open| open.lock());
+            self.catalog.setattr(ino, changes, now())?;
+            if let (Some(mtime), Some(Bytes::Dirty(_, file))) =
+                (changes.mtime, state.as_ref().map(|state| &state.bytes))
+            {
+                set_mtime(file, mtime)?;
+            }
         }
-        Ok(self.fresh(inode))
+        self.getattr(ino)
     }
 
     /// Whether `ino` is being written.
@@ -53,16 +60,27 @@ impl Fs {
         self.dirty_file(ino).is_some()
     }
 
-    /// `inode` with what the store's file knows better while it is written.
-    pub(super) fn fresh(&self, mut inode: Inode) -> Inode {
-        if let Some(file) = self.dirty_file(inode.ino)
-            && let Ok(meta) = file.metadata()
-        {
+    /// The inode that `read` gets from the catalog, with what the store's file knows better while it is written.
+    pub(super) fn fresh(&self, read: impl Fn() -> Result<Inode>) -> Result<Inode> {
+        loop {
+            let before = self.open.closes();
+            let mut inode = read()?;
+            if self.overlay(&mut inode) || self.open.closes() == before {
+                return Ok(inode);
+            }
+            // Somebody closed a file in between, perhaps this one: then its size was sealed after the catalog was read.
+        }
+    }
+
+    /// Puts into `inode` what the store's file knows better, if it is being written, and answers whether it is.
+    pub(super) fn overlay(&self, inode: &mut Inode) -> bool {
+        let Some(file) = self.dirty_file(inode.ino) else { return false };
+        if let Ok(meta) = file.metadata() {
             inode.size = meta.len();
             inode.mtime = nanos(meta.mtime(), meta.mtime_nsec());
             inode.ctime = inode.ctime.max(nanos(meta.ctime(), meta.ctime_nsec()));
         }
-        inode
+        true
     }
 
     fn dirty_file(&self, ino: Ino) -> Option<std::sync::Arc<File>> {

@@ -29,20 +29,25 @@ impl Fs {
     /// What `name` in directory `parent` names. `.` and `..` are understood, for NFS servers.
     pub fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Inode> {
         check_name(name)?;
-        let found = match name {
-            b"." => Some(self.catalog.inode(parent)?),
-            b".." => Some(self.catalog.inode(self.catalog.parent(parent)?)?),
-            _ => self.catalog.lookup(parent, name)?,
-        };
-        Ok(self.fresh(found.ok_or(Errno::ENOENT)?))
+        self.fresh(|| {
+            let found = match name {
+                b"." => Some(self.catalog.inode(parent)?),
+                b".." => Some(self.catalog.inode(self.catalog.parent(parent)?)?),
+                _ => self.catalog.lookup(parent, name)?,
+            };
+            Ok(found.ok_or(Errno::ENOENT)?)
+        })
     }
 
     /// Up to `limit` entries of `dir` after `cookie` (0: from the first), without `.` and `..`.
     pub fn readdir(&self, dir: Ino, cookie: u64, limit: usize) -> Result<Vec<Entry>> {
+        let before = self.open.closes();
         let mut entries = self.catalog.readdir(dir, cookie, limit)?;
         for entry in &mut entries {
-            if entry.inode.kind() == Kind::File {
-                entry.inode = self.fresh(entry.inode.clone());
+            let file = entry.inode.kind() == Kind::File;
+            if file && !self.overlay(&mut entry.inode) && self.open.closes() != before {
+                // It may have been sealed since. One that is gone meanwhile is listed as it was.
+                entry.inode = self.getattr(entry.inode.ino).unwrap_or_else(|_| entry.inode.clone());
             }
         }
         Ok(entries)
@@ -113,7 +118,7 @@ impl Fs {
         check_name(name)?;
         match self.catalog.link(ino, parent, name, now()) {
             Err(crate::catalog::Error::IsDirectory) => Err(Errno::EPERM.into()),
-            other => Ok(self.fresh(other?)),
+            other => self.getattr(other?.ino),
         }
     }
 

@@ -74,6 +74,7 @@ struct Handle {
 #[derive(Default)]
 pub(super) struct Table {
     next: AtomicU64,
+    closes: AtomicU64,
     inner: RwLock<Inner>,
 }
 
@@ -132,6 +133,16 @@ impl Table {
         if state.handles == 0 {
             inner.files.remove(&handle.file.ino);
         }
-        Some(last(&handle.file, &mut state, handle.writes))
+        let answer = last(&handle.file, &mut state, handle.writes);
+        self.closes.fetch_add(u64::from(handle.writes), Ordering::Relaxed);
+        Some(answer)
+    }
+
+    /// How many writers' handles have been closed. What the catalog said before the number grew may be older than what
+    /// a close has sealed since.
+    pub(super) fn closes(&self) -> u64 {
+        // With the table's lock, so that a close that is under way is waited for.
+        let _inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        self.closes.load(Ordering::Relaxed)
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::catalog::Archive;
+use crate::catalog::Changes;
 use crate::catalog::Kind;
 use crate::catalog::NewInode;
 use crate::catalog::RenameMode;
@@ -193,4 +194,29 @@ fn a_file_tells_its_state() {
     let refused = house.fs.setxattr(ino, b"user.glacierfs.state", b"y", crate::catalog::XattrMode::Set);
     assert_eq!(refused.expect_err("refused").errno(), nix::errno::Errno::EPERM);
     assert!(house.fs.getxattr(ROOT, b"user.glacierfs.control").expect("socket").ends_with(b"control.sock"));
+}
+
+/// Promise: the kernel closes files behind the caller's back, so attributes are asked for and set while a file is being
+/// sealed. None of that is lost or shown as it was before the writing.
+#[test]
+fn sealing_races_with_attributes() {
+    let house = house();
+    for round in 0..1000 {
+        let name = format!("f{round}");
+        let (inode, opened) = house.fs.create(house.vault, name.as_bytes(), 0o644, ME).expect("create");
+        house.fs.write(opened.handle, 0, b"x").expect("write");
+        std::thread::scope(|scope| {
+            scope.spawn(|| house.fs.release(opened.handle).expect("release"));
+            scope.spawn(|| {
+                let changes = Changes { mtime: Some(round), ..Changes::default() };
+                house.fs.setattr(inode.ino, changes, None).expect("setattr");
+            });
+            for _ in 0..20 {
+                assert_eq!(house.fs.getattr(inode.ino).expect("attributes").size, 1, "round {round}");
+                let found = house.fs.lookup(house.vault, name.as_bytes()).expect("lookup");
+                assert_eq!(found.size, 1, "round {round}");
+            }
+        });
+        assert_eq!(house.fs.getattr(inode.ino).expect("attributes").mtime, round);
+    }
 }

@@ -217,13 +217,11 @@ pub fn unmount(mountpoint: &Path, lazily: bool) -> io::Result<()> {
 /// Takes away what a daemon that died left at `mountpoint` ("Transport endpoint is not connected"), and answers whether
 /// there was something.
 pub fn clear_stale(mountpoint: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(mountpoint) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
-            unmount(mountpoint, true)?;
-            Ok(true)
-        }
-        _ => Ok(false),
+    let dead = mountinfo::is_dead(mountpoint);
+    if dead {
+        unmount(mountpoint, true)?;
     }
+    Ok(dead)
 }
 
 fn check_mountpoint(path: &Path) -> Result<(), MountError> {

@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::path::PathBuf;
+
+use rustix::io::Errno;
 
 /// A line of the mount table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,12 @@ pub struct Mount {
 /// The mount table of this process, in the order of mounting.
 pub fn mounts() -> io::Result<Vec<Mount>> {
     Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
+}
+
+/// Whether the daemon of a FUSE mount is gone: the kernel then answers ENOTCONN. It is asked for the file system's
+/// usage, because attributes are answered from its cache long after the daemon's end.
+pub fn is_dead(mountpoint: &Path) -> bool {
+    matches!(rustix::fs::statfs(mountpoint), Err(Errno::NOTCONN | Errno::CONNABORTED))
 }
 
 /// Reads a mount table as of proc_pid_mountinfo(5); lines of another form are left out.

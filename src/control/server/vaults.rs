@@ -58,7 +58,12 @@ pub(super) async fn inventory(
     State(server): State<Arc<Server>>,
     Body(request): Body<wire::InventoryOf>,
 ) -> Result<Json<wire::Inventory>, Failure> {
-    let inventories = server.daemon.vaults.inventory(&[&request.vault])?;
+    let daemon = &server.daemon;
+    if daemon.catalog.vault(&request.vault)?.is_none() {
+        // Somebody else may have made it since the list was last fetched.
+        daemon.vaults.refresh().await?;
+    }
+    let inventories = daemon.vaults.inventory(&[&request.vault])?;
     // One was asked for.
     let only = inventories.into_iter().next().map(reported);
     only.map(Json).ok_or_else(|| Failure::not_found(format!("there is no vault {:?}", request.vault)))
