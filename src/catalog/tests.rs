@@ -139,6 +139,66 @@ fn adoption_gives_the_name_to_the_newest() {
     assert_eq!(again, [archives::Adopted::Known]);
 }
 
+/// Promise: an archive that an inventory names before its upload is noted isn't taken for a double for good: it isn't in the
+/// trash once its file has it.
+#[test]
+fn an_inventory_may_be_quicker_than_the_upload() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    catalog.create(root.ino, b"a", file(Some(7)), 1).expect("create");
+    catalog.seal(7, 10, (3, 4), 4).expect("seal");
+    let vault = root.vault.expect("the vault's row");
+    let known = KnownArchive {
+        archive_id: "x".into(),
+        size: 10,
+        tree_hash: [1; 32],
+        created: 5,
+        content: Some(7),
+        path: Some(vec![b"a".to_vec()]),
+        mode: None,
+        owner: None,
+        mtime: None,
+    };
+    assert_eq!(catalog.adopt(vault, &[known], 5).expect("adopt"), [archives::Adopted::Duplicate]);
+    let archive = Archive { row: 0, vault, archive_id: "x".into(), size: 10, tree_hash: [1; 32], created: 6 };
+    assert!(catalog.archived(7, 0, &archive, 6).expect("archived"));
+    assert!(catalog.trash_due(i64::MAX, 9).expect("trash").is_empty());
+    assert_eq!(catalog.content(7).expect("content").archive.expect("an archive").archive_id, "x");
+}
+
+/// Promise: hurrying makes what rests due, among many what is named, and leaves what has failed to its own pace unless
+/// told; a content that was written to meanwhile has no failure.
+#[test]
+fn hurrying_spares_what_failed() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    for id in 1..=3 {
+        catalog.create(root.ino, format!("{id}").as_bytes(), file(Some(id)), 1).expect("create");
+        catalog.seal(id, 10, (3, 4), 1000).expect("seal");
+    }
+    let due = || {
+        let mut due: Vec<_> =
+            catalog.due(50, 9, &|_, _| false).expect("due").iter().map(|one| one.content.id).collect();
+        due.sort();
+        due
+    };
+    catalog.upload_failed(1, 0, "no", 1000).expect("noted");
+    catalog.upload_failed(2, 1, "of another generation", 5).expect("noted");
+    assert_eq!((catalog.failed_uploads().expect("count"), due().len()), (1, 0));
+    assert_eq!(catalog.failed(9).expect("failed")[0].content.error.as_deref(), Some("no"));
+    catalog.make_due(Some(&[1, 2, 99]), false, 50).expect("hurried");
+    assert_eq!(due(), [2]);
+    catalog.make_due(None, false, 50).expect("hurried");
+    assert_eq!(due(), [2, 3]);
+    catalog.make_due(None, true, 50).expect("hurried");
+    assert_eq!(due(), [1, 2, 3]);
+    let mut sealed = catalog.sealed_in(root.vault.expect("the vault's row")).expect("sealed");
+    sealed.sort();
+    assert_eq!(sealed, [1, 2, 3]);
+}
+
 /// A step of the random walk over names.
 #[derive(Clone, Debug)]
 enum Step {

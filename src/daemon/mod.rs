@@ -215,9 +215,10 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
 
     ready::stopping();
     stop.send_replace(true);
-    unmount(&config.mountpoint, &mut ended).await;
-    // What the kernel let go of without a close, because its mount was taken away in use.
-    fs.recover()?;
+    if unmount(&config.mountpoint, &mut ended).await {
+        // What the kernel let go of without a close, because its mount was taken away in use.
+        fs.recover()?;
+    }
     tokio::select! {
         () = tasks::drain(&uploads, &catalog, drain) => {}
         () = signals.any() => log::warn!("stopping without waiting for the uploads"),
@@ -325,9 +326,12 @@ async fn first_contact(catalog: &Catalog, vaults: &Vaults) -> Result<(), Error> 
 }
 
 /// Takes the mount away, and waits until the kernel is done with it.
-async fn unmount(mountpoint: &Path, ended: &mut oneshot::Receiver<()>) {
+///
+/// Answers whether it is. While it isn't, who has a file open there can still write to it, so that what is being written
+/// mustn't be sealed: an archive of it would differ from what the file then holds. The next start does that.
+async fn unmount(mountpoint: &Path, ended: &mut oneshot::Receiver<()>) -> bool {
     if ended.is_terminated() {
-        return;
+        return true;
     }
     for lazily in [false, true] {
         let path = mountpoint.to_path_buf();
@@ -335,13 +339,18 @@ async fn unmount(mountpoint: &Path, ended: &mut oneshot::Receiver<()>) {
         match unmounted.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             Ok(()) => break,
             Err(error) if !lazily => log::warn!(
-                "{} is in use ({error}): who has files open there loses them now; what they have written is kept",
+                "{} is in use ({error}): who has files open there loses them soon; what they have written is kept",
                 mountpoint.display()
             ),
             Err(error) => log::error!("{} can't be unmounted: {error}", mountpoint.display()),
         }
     }
-    if tokio::time::timeout(LETTING_GO, ended).await.is_err() {
-        log::debug!("the kernel still holds files of {}", mountpoint.display());
+    let let_go = tokio::time::timeout(LETTING_GO, ended).await.is_ok();
+    if !let_go {
+        log::warn!(
+            "files of {} are still open: what is being written is archived after the next start",
+            mountpoint.display()
+        );
     }
+    let_go
 }

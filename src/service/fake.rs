@@ -21,6 +21,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use super::ArchiveRecord;
@@ -165,8 +166,9 @@ struct Fault {
 /// Where held calls wait.
 #[derive(Clone, Debug)]
 struct Gate {
-    open: watch::Sender<bool>,
-    waiting: watch::Sender<usize>,
+    /// A permit for each call that may pass; closed once all may.
+    passes: Arc<Semaphore>,
+    come: watch::Sender<usize>,
 }
 
 /// Holds the calls of an operation until it is dropped.
@@ -178,18 +180,22 @@ pub struct Held {
 }
 
 impl Held {
-    /// Waits until `n` calls have come, all told.
+    /// Waits until `n` calls have come, those that were let go on included.
     pub async fn reached(&self, n: usize) {
-        let mut waiting = self.gate.waiting.subscribe();
         // The sender is ours, so the wait ends only by the calls coming.
-        let _ = waiting.wait_for(|waiting| *waiting >= n).await;
+        let _ = self.gate.come.subscribe().wait_for(|come| *come >= n).await;
+    }
+
+    /// Lets `n` calls go on.
+    pub fn let_pass(&self, n: usize) {
+        self.gate.passes.add_permits(n);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.fake.lock().holds.remove(&self.op);
-        self.gate.open.send_replace(true);
+        self.gate.passes.close();
     }
 }
 
@@ -234,7 +240,7 @@ impl Fake {
 
     /// Holds every call of `op`, before it has its effect, until the answer is dropped.
     pub fn hold(self: &Arc<Self>, op: Op) -> Held {
-        let gate = Gate { open: watch::Sender::new(false), waiting: watch::Sender::new(0) };
+        let gate = Gate { passes: Arc::new(Semaphore::new(0)), come: watch::Sender::new(0) };
         self.lock().holds.insert(op, gate.clone());
         Held { fake: self.clone(), op, gate }
     }
@@ -323,9 +329,11 @@ impl Fake {
             state.holds.get(&op).cloned()
         };
         if let Some(gate) = gate {
-            gate.waiting.send_modify(|waiting| *waiting += 1);
-            // A gate without a sender is an open one.
-            let _ = gate.open.subscribe().wait_for(|open| *open).await;
+            gate.come.send_modify(|come| *come += 1);
+            // No pass is needed once the gate is closed for good.
+            if let Ok(pass) = gate.passes.acquire().await {
+                pass.forget();
+            }
         }
         let mut state = self.lock();
         let meant = |fault: &&mut Fault| {

@@ -36,6 +36,7 @@ use crate::catalog::Archive;
 use crate::catalog::Catalog;
 use crate::catalog::ContentId;
 use crate::catalog::Sealed;
+use crate::catalog::Upload;
 use crate::catalog::VaultId;
 use crate::service::ArchiveService;
 use crate::service::Kind;
@@ -356,23 +357,23 @@ impl Uploads {
 
     /// Aborts uploads whose content was overwritten or deleted.
     async fn tidy(self: Arc<Self>) {
-        let unwanted = self.catalog.unwanted_uploads().unwrap_or_default();
-        for (upload, vault) in unwanted {
-            if lock(&self.active).contains_key(&upload.content) {
-                continue;
+        for (upload, vault) in self.catalog.unwanted_uploads().unwrap_or_default() {
+            if !lock(&self.active).contains_key(&upload.content) {
+                self.abort(&upload, &vault).await;
             }
-            match self.service.abort(&vault, &upload.upload_id).await {
-                Ok(()) => {}
-                // The service has forgotten it before us.
-                Err(error) if matches!(error.kind(), Kind::NotFound | Kind::VaultMissing) => {}
-                Err(error) => {
-                    log::debug!("an upload to {vault} that nobody wants can't be aborted now: {error}");
-                    continue;
-                }
-            }
-            if let Err(error) = self.catalog.upload_gone(&upload.upload_id) {
-                log::warn!("an aborted upload can't be forgotten: {error}");
-            }
+        }
+    }
+
+    /// Gives up an upload in parts. One that can't be given up now is at the next [`TIDY`].
+    async fn abort(&self, upload: &Upload, vault: &str) {
+        match self.service.abort(vault, &upload.upload_id).await {
+            Ok(()) => {}
+            // The service has forgotten it before us.
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::VaultMissing) => {}
+            Err(error) => return log::debug!("an upload to {vault} that nobody wants can't be aborted now: {error}"),
+        }
+        if let Err(error) = self.catalog.upload_gone(&upload.upload_id) {
+            log::warn!("an aborted upload can't be forgotten: {error}");
         }
     }
 }
@@ -402,3 +403,6 @@ fn later(wait: Duration) -> i64 {
 fn show(path: &[u8]) -> impl std::fmt::Display {
     String::from_utf8_lossy(path).into_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,6 +126,12 @@ impl Uploads {
     }
 
     async fn begin(&self, sealed: &Sealed) -> Result<Upload, Failure> {
+        // What was begun for bytes that were overwritten since: the note of it is about to be replaced.
+        for (old, vault) in self.catalog.unwanted_uploads()? {
+            if old.content == sealed.content.id {
+                self.abort(&old, &vault).await;
+            }
+        }
         let size = sealed.content.size;
         let wanted = self.settings.part_size.unwrap_or(USUAL_PART);
         let part_size = self
