@@ -16,7 +16,7 @@ use crate::control::wire::InventoryState;
 /// Nothing is ever deleted on an inventory's strength: it lags by up to a day. At AWS the job takes hours.
 #[derive(Debug, clap::Args)]
 pub struct Inventory {
-    /// The vault
+    /// The vault: its name, or the path of its directory in a mount
     vault: String,
     /// Start it and don't wait; asked again later, it is adopted
     #[arg(long)]
@@ -31,16 +31,22 @@ pub struct Inventory {
 
 impl Inventory {
     pub fn run(self) -> Result<(), Failure> {
-        let mount: Vec<_> = self.mount.into_iter().collect();
-        ask::ask(&mount, async |client, _| {
+        // A name has no slash.
+        let path = self.vault.contains('/').then(|| PathBuf::from(&self.vault));
+        let mount: Vec<_> = path.iter().cloned().chain(self.mount).collect();
+        ask::ask(&mount, async |client, paths| {
+            let vault = match (&path, paths.first()) {
+                (Some(_), Some(inside)) => inside.encode(),
+                _ => self.vault.clone(),
+            };
             let spinner = output::spinner();
             let mut patience = Patience::new(self.timeout);
-            let mut inventory = client.inventory(&self.vault).await?;
+            let mut inventory = client.inventory(&vault).await?;
             while inventory.state == InventoryState::Waiting && !self.no_wait {
                 let message = output::inventory(&inventory);
                 spinner.set_message(message.trim_end().to_owned());
                 patience.wait(|| message.trim_end().to_owned()).await?;
-                inventory = client.inventory(&self.vault).await?;
+                inventory = client.inventory(&vault).await?;
             }
             spinner.finish_and_clear();
             match inventory.state {

@@ -81,7 +81,7 @@ impl From<StateError> for Error {
     fn from(error: StateError) -> Self {
         match error {
             StateError::InUse { .. } => Error::Running(error),
-            StateError::Io { .. } => Error::Failed(error.to_string()),
+            StateError::Foreign(_) | StateError::Io { .. } => Error::Failed(error.to_string()),
         }
     }
 }

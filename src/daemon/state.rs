@@ -34,6 +34,9 @@ pub enum StateError {
         /// What the other wrote into its lock.
         pid: String,
     },
+    /// It holds other things.
+    #[error("{} isn't empty, and isn't a state directory of glacierfs: choose an empty or a new one", .0.display())]
+    Foreign(PathBuf),
     /// It can't be made or read.
     #[error("the state directory {}: {source}", path.display())]
     Io {
@@ -48,9 +51,18 @@ impl StateDir {
     /// Makes the directory where it doesn't exist, for its owner only, and takes it.
     pub(super) fn take(path: &Path) -> Result<Self, StateError> {
         let io = |source| StateError::Io { path: path.to_path_buf(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(io)?;
         let name = path.join("lock");
+        // The log of a daemon that is going into the background is there before the daemon.
+        let foreign = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() != "daemon.log");
+        match fs::read_dir(path).map(|mut entries| entries.any(foreign)) {
+            // Somebody's directory, /tmp say: its mode and its files are no business of ours.
+            Ok(true) if !name.exists() => return Err(StateError::Foreign(path.to_path_buf())),
+            Ok(_) => fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(io)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+            }
+            Err(error) => return Err(io(error)),
+        }
         let mut lock = File::options().read(true).write(true).create(true).truncate(false).open(&name).map_err(io)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -90,5 +102,16 @@ mod tests {
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(first);
         StateDir::take(&path).expect("free again");
+    }
+
+    /// Promise: a directory with other things in it stays as it is.
+    #[test]
+    fn somebody_elses_directory_is_refused() {
+        let tmp = tempfile::tempdir().expect("temporary directory");
+        fs::write(tmp.path().join("letter"), "dear").expect("write");
+        fs::set_permissions(tmp.path(), fs::Permissions::from_mode(0o755)).expect("mode");
+        let error = StateDir::take(tmp.path()).expect_err("refused").to_string();
+        assert!(error.contains("isn't a state directory"), "{error}");
+        assert_eq!(fs::metadata(tmp.path()).expect("there").permissions().mode() & 0o777, 0o755);
     }
 }

@@ -5,7 +5,7 @@
 //! parked request ends when its cause is gone, when its caller is interrupted (`watch`), or when the daemon stops.
 //!
 //! **What the kernel may cache.** Names and attributes for an hour, since every change comes through it or is announced
-//! to it ([`invalidate`](Mounted::invalidator)); a file's pages as long as the file doesn't change. A file that isn't
+//! to it ([`Mounted::invalidator`]); a file's pages as long as the file doesn't change. A file that isn't
 //! wholly local is opened with direct I/O: a parked buffered read would occupy one of the kernel's few background slots.
 
 mod adapter;

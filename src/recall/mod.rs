@@ -5,7 +5,7 @@
 //! million files takes rows, not memory.
 //!
 //! Three loops work on it, and wake each other: `ask` starts jobs, `poll` finds out which are ready, `fetch` brings
-//! their output into the store. Whoever waits for bytes does so on their content's `Event`s.
+//! their output into the store. Whoever waits for bytes does so on their content's events.
 //!
 //! **Verified.** Not a byte is marked as local before its hash was compared: of the whole archive with what the catalog
 //! knows from its upload or the inventory, of a part of it with the tree hash that the service gives for that range.
