@@ -22,8 +22,11 @@ use crate::util::size;
 /// How often `--watch` asks.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Most uploads, and most jobs, that `--watch` gives a bar.
-const BARS: usize = 12;
+/// Most uploads, and most jobs, that are shown one by one.
+const ROWS: usize = 10;
+
+/// Most uploads, and most jobs, that a daemon tells.
+const TOLD: usize = 100;
 
 /// Show how a mount stands: what is being archived and brought back, and how fast
 #[derive(Debug, clap::Args)]
@@ -98,9 +101,14 @@ fn page(status: &wire::Status) -> String {
 fn section(page: &mut String, title: &str, rows: Vec<Vec<String>>) {
     if let Some(first) = rows.first() {
         let heading = vec![""; first.len()];
-        let table = output::table(&heading, &[], &rows);
+        let table = output::table(&heading, &[], &rows[..rows.len().min(ROWS)]);
         page.push_str(&format!("\n{title}\n"));
         page.extend(table.lines().flat_map(|line| ["  ", line, "\n"]));
+        match rows.len() {
+            0..=ROWS => {}
+            TOLD.. => page.push_str("  … and more; --json has 100\n"),
+            n => page.push_str(&format!("  … and {} more\n", n - ROWS)),
+        }
     }
 }
 
@@ -127,7 +135,11 @@ fn archiving(status: &wire::Status) -> String {
 fn recalling(status: &wire::Status) -> String {
     match status.jobs.len() as u64 {
         0 => "nothing".to_owned(),
-        n => format!("{}, {}", output::count(n, "job", "jobs"), output::speed(status.rates.recall_bytes_per_second)),
+        n => {
+            let more = if status.jobs.len() < TOLD { "" } else { " or more" };
+            let speed = output::speed(status.rates.recall_bytes_per_second);
+            format!("{}{more}, {speed}", output::count(n, "job", "jobs"))
+        }
     }
 }
 
@@ -216,11 +228,11 @@ impl Bars {
         self.queue.set_position(done);
         self.queue.set_message(output::speed(status.rates.upload_bytes_per_second));
 
-        let uploads = status.uploads.iter().take(BARS).map(|upload| {
+        let uploads = status.uploads.iter().take(ROWS).map(|upload| {
             let [_, path, tries] = upload_row(upload);
             (upload.sent, upload.size, format!("{path}  {tries}"))
         });
-        let jobs = status.jobs.iter().take(BARS).map(|job| {
+        let jobs = status.jobs.iter().take(ROWS).map(|job| {
             let [tier, what, state] = job_row(job);
             (job.received, job.size, format!("{what}  {tier} {state}"))
         });
@@ -298,6 +310,10 @@ mod tests {
         }];
         status.paused = vec![Paused { vault: "docs".to_owned(), reason: "access denied".to_owned(), since: started }];
         let busy = page(&status);
+        status.uploads = vec![status.uploads[0].clone(); 12];
+        let many = page(&status);
+        assert_eq!(many.matches("a%FF.jpg").count(), ROWS, "{many}");
+        assert!(many.ends_with("  … and 2 more\n"), "{many}");
         for expected in [
             "  archiving  3 files, 200 B to go, 1 uploading at 2.0 KiB/s, 1 failed and tried again, 2 being written\n",
             "\nUploads\n  100 B of 200 B, 50 %  photos/a%FF.jpg  try 2; the last one failed: timeout\n",
