@@ -49,8 +49,9 @@ impl Umount {
         };
         ask::block_on(async {
             let client = Client::new(found.socket);
+            let pid = client.status().await.ok().map(|status| status.pid);
             match client.stop(self.drain.map(|drain| drain.as_secs())).await {
-                Ok(()) => gone(&client, &mountpoint, self.timeout).await,
+                Ok(()) => gone(&client, &mountpoint, pid, self.timeout).await,
                 Err(e @ client::Error::NoDaemon { .. }) => unmount_without_daemon(&mountpoint, &e),
                 Err(e) => Err(e.into()),
             }
@@ -79,7 +80,7 @@ fn is_mounted(table: &[mountinfo::Mount], mountpoint: &Path) -> bool {
 }
 
 /// Waits until the mount is gone and the daemon with it, and shows what is still being archived.
-async fn gone(client: &Client, mountpoint: &Path, timeout: Option<Duration>) -> Result<(), Failure> {
+async fn gone(client: &Client, mountpoint: &Path, pid: Option<u32>, timeout: Option<Duration>) -> Result<(), Failure> {
     let spinner = output::spinner();
     let mut patience = Patience::new(timeout);
     loop {
@@ -88,16 +89,25 @@ async fn gone(client: &Client, mountpoint: &Path, timeout: Option<Duration>) -> 
                 0 => "stopping".to_owned(),
                 n => format!("archiving: {} left", output::files(n, status.queue.bytes)),
             },
-            Err(e) if ask::is_gone(&e) && !is_mounted(&mountinfo::mounts()?, mountpoint) => {
-                spinner.finish_and_clear();
-                return Ok(());
+            Err(e) if ask::is_gone(&e) => {
+                if !pid.is_some_and(is_running) && !is_mounted(&mountinfo::mounts()?, mountpoint) {
+                    spinner.finish_and_clear();
+                    return Ok(());
+                }
+                "ending".to_owned()
             }
-            Err(e) if ask::is_gone(&e) => "the daemon is gone, the mount isn't yet".to_owned(),
             Err(e) => return Err(e.into()),
         };
         spinner.set_message(left.clone());
         patience.wait(|| left).await?;
     }
+}
+
+/// Whether a process is there and hasn't ended. One that has ended may stay in the table until its parent looks.
+fn is_running(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    state.is_some_and(|state| !state.trim_start().starts_with(['Z', 'X']))
 }
 
 /// Unmounts without asking the daemon, which stops cleanly when it sees the mount gone, if it is there at all.
