@@ -240,8 +240,9 @@ impl Catalog {
     }
 
     /// Forgets an inode that has no name and that nobody has open any more; its bytes go where deleted bytes go.
-    /// Does nothing when it has a name, or doesn't exist. Answers the store's file that nothing needs any more.
-    pub fn drop_orphan(&self, ino: Ino, now: i64) -> Result<Option<FileId>> {
+    /// Does nothing when it has a name, or doesn't exist. Answers the content that it had, with its file in the store, which
+    /// nothing needs any more.
+    pub fn drop_orphan(&self, ino: Ino, now: i64) -> Result<Option<(ContentId, Option<FileId>)>> {
         let keep = self.trash_keep;
         self.write(|tx| {
             let Some(found) = inode(tx, ino).optional()? else { return Ok(None) };
@@ -249,7 +250,7 @@ impl Catalog {
                 return Ok(None);
             }
             let freed = match found.content {
-                Some(content) => contents::discard(tx, content, &found, now, keep)?,
+                Some(content) => Some((content, contents::discard(tx, content, &found, now, keep)?)),
                 None => None,
             };
             tx.prepare_cached("DELETE FROM xattr WHERE ino = ?1")?.execute([ino as i64])?;

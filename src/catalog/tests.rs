@@ -100,7 +100,7 @@ fn trash_waits_for_ninety_days() {
     catalog.archived(7, 0, &archive, 6).expect("archived");
     let removed = catalog.unlink(root.ino, b"a", 7).expect("unlink");
     assert_eq!((removed.ino, removed.orphan), (Some(made.ino), true));
-    assert_eq!(catalog.drop_orphan(made.ino, 8).expect("drop"), Some(7));
+    assert_eq!(catalog.drop_orphan(made.ino, 8).expect("drop"), Some((7, Some(7))));
     let ninety = 90 * 24 * 3600 * 1_000_000_000;
     assert!(catalog.trash_due(ninety + 999, 9).expect("trash").is_empty());
     let due = catalog.trash_due(ninety + 1000, 9).expect("trash");

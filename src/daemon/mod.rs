@@ -3,7 +3,7 @@
 //! **Start.** Take the state directory, open the catalog, seal what a crash left open, ask the service for its vaults,
 //! mount, say that it is ready. What can take long (setting aside unknown files, resuming uploads) happens afterwards.
 //!
-//! **Stop.** On SIGTERM, SIGINT, `glacierfs umount` or `fusermount3 -u`: answer who waits for a recall, unmount, let the
+//! **Stop.** On SIGTERM, SIGINT, SIGHUP, `glacierfs umount` or `fusermount3 -u`: answer who waits for a recall, unmount, let the
 //! uploads run for the drain timeout, sync the catalog, end. What isn't archived by then is in the state directory, and
 //! goes on at the next start. A second signal ends the drain at once.
 
@@ -264,18 +264,25 @@ impl Background {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self, Error> {
         let listen = |kind| signal(kind).map_err(|error| Error::Failed(format!("signals can't be received: {error}")));
-        Ok(Signals { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            // The terminal of a daemon in the foreground was closed.
+            hangup: listen(SignalKind::hangup())?,
+        })
     }
 
     async fn any(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }

@@ -35,8 +35,10 @@ impl Fs {
 
     /// Forgets `ino` if it has no name.
     pub(super) fn forget(&self, ino: Ino) -> Result<()> {
-        let freed = self.catalog.drop_orphan(ino, now())?;
-        self.cache.discard(freed);
+        if let Some((content, file)) = self.catalog.drop_orphan(ino, now())? {
+            self.cache.remove(content);
+            self.cache.discard(file);
+        }
         Ok(())
     }
 

@@ -166,6 +166,20 @@ fn empty_files_are_never_uploaded() {
     assert_eq!(house.read(ino).expect("read"), [0; 3]);
 }
 
+/// Promise: what a deleted or rewritten file had in the cache doesn't count any more.
+#[test]
+fn the_cache_forgets_what_is_gone() {
+    let house = house();
+    let (a, b) = (house.write("a", b"hello"), house.write("b", b"world"));
+    house.archive(false);
+    for ino in [a, b] {
+        house.fs.cache.insert(house.fs.getattr(ino).expect("attributes").content.expect("content"), 5);
+    }
+    house.fs.unlink(house.vault, b"a").expect("unlink");
+    house.fs.setattr(b, Default::default(), Some(0)).expect("truncate");
+    assert_eq!(house.fs.cache.usage().0, 0);
+}
+
 /// Promise: rename over an open file keeps the old bytes for whoever has it open.
 #[test]
 fn rename_over_an_open_file() {

@@ -22,16 +22,11 @@ use crate::service::Tier;
 const BATCH: usize = 64;
 
 impl Recall {
-    /// Starts planned jobs, for ever. Begins with adopting those that the service has already: a crash between its answer
-    /// and our note of it doesn't cost a second job.
+    /// Starts planned jobs, for ever. Adopts those that the service has already, at the start and after each failure: neither
+    /// a crash between its answer and our note of it nor a lost answer costs a second job.
     pub(super) async fn ask(self: Arc<Self>) {
         let mut failures = 0;
-        while let Err(error) = self.adopt().await {
-            log::debug!("{error}");
-            failures += 1;
-            tokio::time::sleep(RETRY.wait(failures)).await;
-        }
-        failures = 0;
+        let mut may_have_jobs = true;
         loop {
             let planned = self.catalog.jobs(JobState::Planned, BATCH, &|_| false).unwrap_or_else(|error| {
                 log::error!("the queue of recalls can't be read: {error}");
@@ -39,6 +34,17 @@ impl Recall {
             });
             if planned.is_empty() {
                 self.planned.notified().await;
+                may_have_jobs = failures > 0;
+                continue;
+            }
+            if may_have_jobs {
+                if let Err(error) = self.adopt().await {
+                    failures += 1;
+                    log::warn!("retrievals can't be started now, and will be tried again: {error}");
+                    tokio::time::sleep(RETRY.wait(failures)).await;
+                } else {
+                    may_have_jobs = false;
+                }
                 continue;
             }
             let ask = |job| {
@@ -51,6 +57,7 @@ impl Recall {
                 None => failures = 0,
                 Some(error) => {
                     failures += 1;
+                    may_have_jobs = true;
                     log::warn!("a retrieval can't be started now, and will be tried again: {error}");
                     tokio::time::sleep(RETRY.wait(failures)).await;
                 }

@@ -183,19 +183,15 @@ impl Recall {
     /// # Errors
     /// [`Error`], when there is no hope any more. The next call tries anew.
     pub async fn bring(&self, id: ContentId, first: u64, last: u64) -> Result<(), Error> {
-        let mut events = self.subscribe(id);
+        let mut waiter = Waiter { recall: self, id, events: self.subscribe(id) };
         loop {
-            events.mark_unchanged();
+            waiter.events.mark_unchanged();
             if self.request(id, first, last, self.settings.tier)? {
-                self.forget_waiters(id, events);
                 return Ok(());
             }
-            // The sender is in the map as long as somebody is subscribed.
-            if events.changed().await.is_err() {
-                events = self.subscribe(id);
-                continue;
-            }
-            let event = events.borrow_and_update().clone();
+            // The sender stays as long as there is a waiter.
+            let _ = waiter.events.changed().await;
+            let event = waiter.events.borrow_and_update().clone();
             if let Event::Failed(reason) = event {
                 return Err(Error::Failed(reason));
             }
@@ -270,15 +266,6 @@ impl Recall {
         lock(&self.waiters).entry(id).or_default().subscribe()
     }
 
-    /// Takes a content's events away once nobody waits for them.
-    fn forget_waiters(&self, id: ContentId, last: watch::Receiver<Event>) {
-        drop(last);
-        let mut waiters = lock(&self.waiters);
-        if waiters.get(&id).is_some_and(|events| events.receiver_count() == 0) {
-            waiters.remove(&id);
-        }
-    }
-
     fn progress(&self, id: ContentId) {
         if let Some(events) = lock(&self.waiters).get(&id) {
             events.send_replace(Event::Progress);
@@ -291,10 +278,8 @@ impl Recall {
         self.catalog.drop_job(job.id)?;
         if let Some(content) = self.catalog.content_of(job.archive.row)? {
             lock(&self.failures).put(content.id, reason.to_owned());
-            let mut waiters = lock(&self.waiters);
-            if let Some(events) = waiters.get(&content.id) {
+            if let Some(events) = lock(&self.waiters).get(&content.id) {
                 events.send_replace(Event::Failed(reason.to_owned()));
-                waiters.retain(|_, events| events.receiver_count() > 0);
             }
         }
         Ok(())
@@ -330,6 +315,23 @@ impl Recall {
     }
 }
 
+/// Somebody who waits for a content's events. The last one to go takes them away.
+struct Waiter<'a> {
+    recall: &'a Recall,
+    id: ContentId,
+    events: watch::Receiver<Event>,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        // With the lock, so that nobody subscribes in between.
+        let mut waiters = lock(&self.recall.waiters);
+        if waiters.get(&self.id).is_some_and(|events| events.receiver_count() <= 1) {
+            waiters.remove(&self.id);
+        }
+    }
+}
+
 fn timestamp(nanos: i64) -> Timestamp {
     // 292 years either way are within a Timestamp's range.
     Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -338,3 +340,6 @@ fn timestamp(nanos: i64) -> Timestamp {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! The promises of recall, with a service in memory.
+
+use std::os::unix::fs::FileExt;
+
+use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::catalog::Adopted;
+use crate::catalog::Kind as InodeKind;
+use crate::catalog::KnownArchive;
+use crate::catalog::NewInode;
+use crate::service::fake;
+use crate::service::fake::Fake;
+use crate::service::fake::Op;
+use crate::service::fake::When;
+use crate::service::treehash;
+use crate::util::size::MIB;
+
+const WINDOW: u64 = 4 * MIB;
+
+/// A vault with archives of which nothing is local, and recall at work on it.
+struct House {
+    fake: Arc<Fake>,
+    catalog: Arc<Catalog>,
+    store: Arc<Store>,
+    cache: Arc<Cache>,
+    recall: Arc<Recall>,
+    running: JoinHandle<()>,
+    _stop: watch::Sender<bool>,
+    tmp: tempfile::TempDir,
+}
+
+fn open(tmp: tempfile::TempDir, fake: Arc<Fake>) -> House {
+    let catalog = Arc::new(Catalog::open(&tmp.path().join("catalog.db"), Duration::ZERO).expect("catalog"));
+    let mode = InodeKind::Directory.bits() | 0o755;
+    let new = NewInode { mode, uid: 0, gid: 0, rdev: 0, target: None, content: None };
+    catalog.add_vault("v", "", new, 1).expect("vault");
+    let store = Arc::new(Store::open(&tmp.path().join("store")).expect("store"));
+    let cache = Arc::new(Cache::new(catalog.clone(), store.clone(), 1 << 30).expect("cache"));
+    let settings = Settings { window: WINDOW, tier: Tier::Standard };
+    let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), settings));
+    let (stop, stopping) = watch::channel(false);
+    let running = tokio::spawn(recall.clone().run(stopping));
+    House { fake, catalog, store, cache, recall, running, _stop: stop, tmp }
+}
+
+fn house() -> House {
+    open(tempfile::tempdir().expect("temporary directory"), Fake::new(&["v"]))
+}
+
+fn bytes(size: u64) -> Vec<u8> {
+    (0..size).map(|n| (n / 1000 % 251) as u8).collect()
+}
+
+impl House {
+    /// An archive of `data` that becomes a file.
+    fn archive(&self, name: &str, data: &[u8]) -> ContentId {
+        let archive_id = self.fake.add_archive("v", name, data.to_vec());
+        let known = KnownArchive {
+            archive_id,
+            size: data.len() as u64,
+            tree_hash: treehash::tree_hash(data).0,
+            created: 1,
+            content: None,
+            path: Some(vec![name.as_bytes().to_vec()]),
+            mode: None,
+            owner: None,
+            mtime: None,
+        };
+        let vault = self.catalog.vault("v").expect("vault").expect("a vault");
+        let adopted = self.catalog.adopt(vault.id, &[known], 2).expect("adopt");
+        let Adopted::Added { ino, .. } = &adopted[0] else { panic!("{adopted:?}") };
+        self.catalog.inode(*ino).expect("inode").content.expect("content")
+    }
+
+    /// The bytes `first..=last` of a content, which the catalog says are local.
+    fn local(&self, id: ContentId, first: u64, last: u64) -> Vec<u8> {
+        let content = self.catalog.content(id).expect("content");
+        assert!(content.has(first, last), "{first}-{last} aren't local");
+        let mut data = vec![0; (last - first + 1) as usize];
+        let file = self.store.read(content.file.expect("file")).expect("open");
+        file.read_exact_at(&mut data, first).expect("read");
+        data
+    }
+
+    /// The process dies and is started again; the service goes on.
+    async fn restart(self) -> House {
+        self.running.abort();
+        let _ = self.running.await;
+        let House { fake, tmp, recall, catalog, .. } = self;
+        drop((recall, catalog));
+        open(tmp, fake)
+    }
+}
+
+/// Promise: a hundred readers of one file cause one job, all get its bytes, and the cache knows of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_readers_cause_one_job() {
+    let house = house();
+    let data = bytes(100_000);
+    let id = house.archive("a", &data);
+    let mut readers = JoinSet::new();
+    for n in 0..100 {
+        let recall = house.recall.clone();
+        readers.spawn(async move { recall.bring(id, n * 1000, n * 1000 + 999).await });
+    }
+    for outcome in readers.join_all().await {
+        outcome.expect("recalled");
+    }
+    assert_eq!(house.local(id, 0, 99_999), data);
+    assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
+    assert!(house.catalog.jobs(JobState::Ready, 9, &|_| false).expect("jobs").len() <= 1);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while house.cache.usage().0 != 100_000 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("the cache is told");
+    assert!(lock(&house.recall.waiters).is_empty(), "nobody waits, and nothing is kept for them");
+}
+
+/// Promise: of an archive larger than the window only the windows that are read are retrieved, each once.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_archives_come_in_windows() {
+    let house = house();
+    let data = bytes(4 * WINDOW + 12345);
+    let id = house.archive("a", &data);
+    house.recall.bring(id, WINDOW + 5, WINDOW + 9).await.expect("recalled");
+    assert_eq!(house.local(id, WINDOW, 2 * WINDOW - 1), data[WINDOW as usize..2 * WINDOW as usize]);
+    let content = house.catalog.content(id).expect("content");
+    assert!(!content.has(0, 0) && !content.has(2 * WINDOW, 2 * WINDOW) && !content.is_local());
+    house.recall.bring(id, 0, data.len() as u64 - 1).await.expect("recalled");
+    assert_eq!(house.local(id, 0, data.len() as u64 - 1), data);
+    assert!(house.catalog.content(id).expect("content").is_local());
+    assert_eq!(house.fake.calls(Op::RequestRetrieval), 5);
+}
+
+/// Promise: a byte that was damaged on the way is fetched again; one that stays damaged is an error, and no reader gets it.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_bytes_never_reach_a_reader() {
+    let house = house();
+    let data = bytes(3 * MIB);
+    let (good, bad) = (house.archive("a", &data), house.archive("b", &data));
+    house.fake.spoil_outputs(2);
+    house.recall.bring(good, 0, 0).await.expect("recalled");
+    assert_eq!(house.local(good, 0, 3 * MIB - 1), data);
+    house.fake.spoil_outputs(usize::MAX);
+    let error = house.recall.bring(bad, 0, 0).await.expect_err("damaged").to_string();
+    assert!(error.contains("another tree hash"), "{error}");
+    assert!(!house.catalog.content(bad).expect("content").has(0, 0));
+    assert_eq!(house.recall.failure(bad), Some(error));
+    house.fake.heal();
+    house.recall.bring(bad, 0, 0).await.expect("the next read tries anew");
+    assert_eq!(house.recall.failure(bad), None);
+}
+
+/// Promise: an output that breaks off is fetched on.
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_connections_are_tried_again() {
+    let house = house();
+    let data = bytes(MIB);
+    let id = house.archive("a", &data);
+    house.fake.cut_outputs(1);
+    house.recall.bring(id, 0, 0).await.expect("recalled");
+    assert_eq!(house.local(id, 0, MIB - 1), data);
+}
+
+/// Promise: a restart adopts a job that runs, and asks for none a second time; not even if the answer that accepted it was
+/// lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_survive_a_restart() {
+    let house = house();
+    let data = bytes(1000);
+    let (noted, unnoted) = (house.archive("a", &data), house.archive("b", &data));
+    house.fake.hold_jobs();
+    house.recall.start(noted, 0, 0);
+    let accepted = async |house: &House, n: usize| {
+        let wait = async {
+            while house.catalog.jobs(JobState::Accepted, 9, &|_| false).expect("jobs").len() < n {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("accepted");
+    };
+    accepted(&house, 1).await;
+    house.fake.fail(Op::RequestRetrieval, None, 1, When::After, fake::error(crate::service::Kind::Unavailable));
+    house.recall.start(unnoted, 0, 0);
+    while house.fake.calls(Op::RequestRetrieval) < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let house = house.restart().await;
+    accepted(&house, 2).await;
+    house.fake.finish_jobs();
+    for id in [noted, unnoted] {
+        house.recall.bring(id, 0, 0).await.expect("recalled");
+        assert_eq!(house.local(id, 0, 999), data);
+    }
+    assert_eq!(house.fake.calls(Op::RequestRetrieval), 2);
+}
+
+/// Promise: a job that the service has forgotten is asked for again; one that it gave up is an error that says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_and_failed_jobs() {
+    let house = house();
+    let data = bytes(1000);
+    let id = house.archive("a", &data);
+    house.fake.hold_jobs();
+    let recall = house.recall.clone();
+    let reader = tokio::spawn(async move { recall.bring(id, 0, 0).await });
+    while house.fake.all_jobs().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    house.fake.expire_jobs();
+    while house.fake.all_jobs().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    house.fake.fail_jobs("the archive fell off the shelf");
+    let error = reader.await.expect("no panic").expect_err("failed").to_string();
+    assert!(error.contains("fell off the shelf"), "{error}");
+    house.fake.finish_jobs();
+    house.recall.bring(id, 0, 0).await.expect("the next read tries anew");
+}
+
+/// Promise: whoever stops waiting leaves nothing behind, and the recall goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_can_be_given_up() {
+    let house = house();
+    let data = bytes(1000);
+    let id = house.archive("a", &data);
+    house.fake.hold_jobs();
+    let waited = tokio::time::timeout(Duration::from_millis(50), house.recall.bring(id, 0, 0)).await;
+    assert!(waited.is_err());
+    assert!(lock(&house.recall.waiters).is_empty());
+    house.fake.finish_jobs();
+    house.recall.bring(id, 0, 0).await.expect("recalled");
+    assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
+}
