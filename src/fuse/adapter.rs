@@ -273,7 +273,7 @@ impl fuser::Filesystem for Adapter {
         let answer = |result: Result<(Inode, Opened)>| match result {
             // The kernel drops these attributes itself at the first write, and then gets some that it may not keep.
             Ok((inode, opened)) => {
-                reply.created(&LONG, &attr(&inode), GENERATION, FileHandle(opened.handle), FopenFlags::FOPEN_KEEP_CACHE)
+                reply.created(&LONG, &attr(&inode), GENERATION, FileHandle(opened.handle), open_flags(&opened))
             }
             Err(error) => reply.error(errno(&error)),
         };
