@@ -239,10 +239,17 @@ impl Catalog {
     }
 
     /// Whether something waits for its upload that hasn't failed yet.
-    pub fn uploads_may_progress(&self) -> Result<bool> {
+    pub fn uploads_may_progress(&self, skip: &dyn Fn(VaultId) -> bool) -> Result<bool> {
         self.read(|conn| {
-            let mut statement = conn.prepare_cached("SELECT 1 FROM content WHERE state = 1 AND tries = 0 LIMIT 1")?;
-            Ok(statement.exists([])?)
+            let mut statement =
+                conn.prepare_cached("SELECT vault FROM content INDEXED BY content_due WHERE state = 1 AND tries = 0")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                if !skip(row.get(0)?) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })
     }
 

@@ -23,9 +23,6 @@ use crate::catalog::Kind;
 use crate::catalog::Start;
 use crate::catalog::now;
 
-/// How many cached bytes are given up at a time for new ones.
-const ROOM: u64 = 64 << 20;
-
 impl Fs {
     /// Opens a regular file. Nothing changes before the first write, and nothing is recalled before the first read.
     pub fn open(&self, ino: Ino, writes: bool) -> Result<Opened> {
@@ -77,14 +74,9 @@ impl Fs {
         if !writes {
             return Err(Errno::EBADF.into());
         }
+        self.check_room(data.len() as u64)?;
         let file = self.dirty(&open, Start::Keep)?;
-        match file.write_all_at(data, offset) {
-            Ok(()) => Ok(()),
-            Err(error) => match spool(error) {
-                Error::Full if self.cache.make_room(ROOM) => Ok(file.write_all_at(data, offset).map_err(spool)?),
-                other => Err(other),
-            },
-        }
+        file.write_all_at(data, offset).map_err(|error| spool(error, data.len() as u64))
     }
 
     /// Makes a file's bytes, and every name and attribute so far, survive a power cut.
@@ -148,7 +140,7 @@ impl Fs {
         if let Bytes::Dirty(_, file) = &state.bytes {
             return Ok(file.clone());
         }
-        self.check_room()?;
+        self.check_room(0)?;
         let inode = self.catalog.inode(open.ino)?;
         if let (Some(id), Start::Keep) = (inode.content, start) {
             let content = self.catalog.content(id)?;
@@ -159,7 +151,7 @@ impl Fs {
         let fresh = new_id();
         // A content that keeps bytes keeps its file; any other needs one before a row may name it.
         let made = match (inode.content, start) {
-            (None, _) | (Some(_), Start::Empty) => Some(self.store.create(fresh).map_err(spool)?),
+            (None, _) | (Some(_), Start::Empty) => Some(self.store.create(fresh).map_err(|error| spool(error, 0))?),
             (Some(_), Start::Keep) => None,
         };
         let begun = match self.catalog.begin_write(open.ino, fresh, start, now()) {
@@ -222,11 +214,6 @@ impl Fs {
         let mut buffer = vec![0; (last - offset + 1) as usize];
         file.read_exact_at(&mut buffer, offset)?;
         Ok(buffer)
-    }
-
-    /// Refuses to begin a write when the disk is down to its reserve and nothing can be given up for it.
-    pub(super) fn check_room(&self) -> Result<()> {
-        if self.room()?.available > 0 || self.cache.make_room(ROOM) { Ok(()) } else { Err(Error::Full) }
     }
 }
 

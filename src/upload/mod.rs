@@ -248,6 +248,16 @@ impl Uploads {
         lock(&self.paused).values().cloned().collect()
     }
 
+    /// Whether something that waits, or is under way, can be expected to be archived soon: it hasn't failed, and its vault
+    /// doesn't pause.
+    pub fn may_progress(&self) -> bool {
+        let paused: HashSet<VaultId> = lock(&self.paused).keys().copied().collect();
+        self.catalog.uploads_may_progress(&|vault| paused.contains(&vault)).unwrap_or_else(|error| {
+            log::error!("the queue of uploads can't be read: {error}");
+            false
+        })
+    }
+
     /// Bytes a second that are being sent.
     pub fn rate(&self) -> f64 {
         self.rate.per_second()

@@ -1,9 +1,12 @@
 //! A mount from its start to its end, as a person or a script drives it: real mounts, real processes, an endpoint of our
 //! own. Needs /dev/fuse, and fails without it.
 
+mod clock;
 mod forwarder;
+mod full_disk;
 mod interrupts;
 mod kills;
+mod rebuild;
 
 use std::path::Path;
 use std::path::PathBuf;
