@@ -135,7 +135,8 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     let endpoint = client.endpoint().to_owned();
     let service: Arc<dyn ArchiveService> = Arc::new(Glacier::new(client));
 
-    let cache = Arc::new(Cache::new(catalog.clone(), store.clone(), config.cache_size)?);
+    let cache = Cache::new(catalog.clone(), store.clone(), config.cache_size)?;
+    let cache = Arc::new(cache.with_reserve(config.spool_reserve));
     let sealed = Arc::new(Notify::new());
     let settings = upload::Settings { requests: config.uploads, part_size: config.part_size };
     let uploads = Arc::new(Uploads::new(
@@ -190,7 +191,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         rest: vec![
             tokio::spawn(recall.clone().run(stopping.clone())),
             tokio::spawn(vaults.clone().run()),
-            tokio::spawn(tasks::sync(catalog.clone(), cache.clone())),
+            tokio::spawn(tasks::sync(catalog.clone(), cache.clone(), fs.clone())),
             tokio::spawn(tasks::watchdog()),
             tokio::spawn(tasks::tell(uploads.clone(), catalog.clone())),
         ],

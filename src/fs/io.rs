@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use nix::errno::Errno;
 
@@ -100,14 +102,47 @@ impl Fs {
     }
 
     /// Closes a handle. The last close of a writer seals what was written; the last close of all forgets a file
-    /// without a name.
+    /// without a name. While the catalog can't note that, the file stays as if it were open, and is closed again by
+    /// [`Fs::close_again`]: nothing that was written is forgotten.
     pub fn release(&self, handle: HandleId) -> Result<()> {
+        let closed = self.close(handle);
+        if let Err(Error::Catalog(crate::catalog::Error::Full | crate::catalog::Error::Sqlite(_))) = &closed {
+            self.unclosed().push(handle);
+        }
+        closed
+    }
+
+    /// Closes the handles that couldn't be closed when they were released. Called now and then.
+    pub fn close_again(&self) {
+        let handles = std::mem::take(&mut *self.unclosed());
+        for handle in handles {
+            if let Err(error) = self.release(handle) {
+                log::error!("a file that was written can't be noted as closed, and will be later: {error}");
+            }
+        }
+    }
+
+    fn unclosed(&self) -> MutexGuard<'_, Vec<HandleId>> {
+        self.unclosed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self, handle: HandleId) -> Result<()> {
+        let mut done = Ok(());
         let closed = self.open.close(handle, |open, state, wrote| {
             let sealed = if wrote && state.writers == 0 { self.seal(state) } else { Ok(()) };
             let forgotten = if state.handles == 0 && state.orphan { self.forget(open.ino) } else { Ok(()) };
-            sealed.and(forgotten)
+            match sealed.and(forgotten) {
+                Err(error @ Error::Catalog(crate::catalog::Error::Full | crate::catalog::Error::Sqlite(_))) => {
+                    Err(error)
+                }
+                // Nothing that another try would change.
+                other => {
+                    done = other;
+                    Ok(())
+                }
+            }
         });
-        closed.unwrap_or(Err(Error::Errno(Errno::EBADF)))
+        closed.unwrap_or(Err(Error::Errno(Errno::EBADF))).and(done)
     }
 
     /// Where data or a hole begins at or after `offset` (lseek(2)). Everything that isn't local counts as data.

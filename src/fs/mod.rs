@@ -73,6 +73,8 @@ pub struct Fs {
     with_xattrs: Mutex<HashSet<Ino>>,
     /// Rung when a content was sealed.
     sealed: Arc<Notify>,
+    /// Handles whose release the catalog couldn't note yet.
+    unclosed: Mutex<Vec<HandleId>>,
     /// Whether it was logged that the disk is full, since it last had room.
     full: AtomicBool,
 }
@@ -122,6 +124,7 @@ impl Fs {
             open: open::Table::default(),
             with_xattrs,
             sealed,
+            unclosed: Mutex::default(),
             full: AtomicBool::new(false),
         })
     }

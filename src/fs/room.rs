@@ -19,8 +19,6 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// How often in a row nothing must be on its way before a writer is told: a file that was closed, or archived, a moment ago
 /// isn't in the queue, and makes room all the same.
 const HOPELESS: u32 = 3;
-/// How many cached bytes are given up at a time for new ones.
-const ROOM: u64 = 64 << 20;
 
 /// Answers whether an upload that is under way, or may begin, can be expected to succeed and make room.
 pub type MayMakeRoom = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -57,10 +55,8 @@ impl Fs {
 
     /// Makes sure that `bytes` more leave the reserve alone, giving up cached bytes if they must go for it.
     pub(super) fn check_room(&self, bytes: u64) -> Result<()> {
-        while self.room()?.available < bytes.max(1) {
-            if !self.cache.make_room(bytes.max(ROOM)) {
-                return Err(Error::Full(bytes));
-            }
+        if !self.cache.ensure_room(bytes)? {
+            return Err(Error::Full(bytes));
         }
         self.full.store(false, Ordering::Relaxed);
         Ok(())
