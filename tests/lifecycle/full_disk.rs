@@ -184,7 +184,12 @@ fn another_program_takes_the_reserve() {
     for n in 0..200 {
         let _ = std::fs::create_dir(vault.join(format!("d{n}")));
     }
-    within(Duration::from_secs(20), "a close that can't be noted", || place.log().contains("can't be noted as closed"));
+    // Releases arrive a moment after their close. (The log can't tell: it is on the same disk.)
+    std::thread::sleep(Duration::from_secs(2));
+    let status = place.status();
+    let unnoted = status["queue"]["dirty_files"].as_u64().expect("a number");
+    println!("{unnoted} closes can't be noted");
+    assert!(unnoted > 0, "the disk wasn't full enough for this test to show anything: {status}");
     let same = || {
         for n in 0..8 {
             let path = vault.join(format!("f{n}"));
