@@ -82,7 +82,7 @@ fn the_vaults_are_enough_for_the_tree() {
         let name = [vault, name].concat();
         let path = place.path("mnt").join(OsStr::from_bytes(&name));
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
-        let content: Vec<u8> = (0..1 + 40_000 * n).map(|at| (at * (n + 1) >> 3) as u8).collect();
+        let content: Vec<u8> = (0..1 + 40_000 * n).map(|at| ((at * (n + 1)) >> 3) as u8).collect();
         std::fs::write(&path, &content).expect("a written file");
         std::os::unix::fs::chown(&path, Some(1000 + n as u32), Some(4_000_000_000 + n as u32)).expect("root may");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(modes[n % modes.len()])).expect("a mode");
