@@ -24,7 +24,12 @@ pub struct Cache {
     catalog: Arc<Catalog>,
     store: Arc<Store>,
     order: Mutex<Order>,
+    /// Bytes of the disk that files may not take.
+    reserve: u64,
 }
+
+/// How many bytes are given up at a time for new ones.
+const ROOM: u64 = 64 << 20;
 
 impl Cache {
     /// The cache of what `catalog` says is archived and local, to hold at most `limit` bytes.
@@ -36,7 +41,12 @@ impl Cache {
         for (id, bytes) in catalog.cached()? {
             order.insert(id, bytes);
         }
-        Ok(Cache { catalog, store, order: Mutex::new(order) })
+        Ok(Cache { catalog, store, order: Mutex::new(order), reserve: 0 })
+    }
+
+    /// The same, leaving `reserve` bytes of the disk alone.
+    pub fn with_reserve(self, reserve: u64) -> Self {
+        Cache { reserve, ..self }
     }
 
     /// Content `id`, archived, has `bytes` bytes locally, and was used just now. What is too much then is evicted.
@@ -76,6 +86,20 @@ impl Cache {
     pub fn make_room(&self, bytes: u64) -> bool {
         let victims = self.lock().give_up(bytes);
         self.evict_all(&victims) > 0
+    }
+
+    /// Sees to it that `bytes` more, one at least, leave the disk's reserve alone, and gives up cached bytes where they
+    /// must go for it. Answers whether there is room then.
+    ///
+    /// # Errors
+    /// The disk can't be asked.
+    pub fn ensure_room(&self, bytes: u64) -> std::io::Result<bool> {
+        while self.store.room()?.available.saturating_sub(self.reserve) < bytes.max(1) {
+            if !self.make_room(bytes.max(ROOM)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Bytes, contents, and the limit in bytes.

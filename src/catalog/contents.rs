@@ -210,6 +210,14 @@ impl Catalog {
         })
     }
 
+    /// The clock was set back by `by` nanoseconds and shows `now`: what waits was told to wait by the old one.
+    pub fn clock_set_back(&self, by: i64, now: i64) -> Result<()> {
+        self.write(|tx| {
+            tx.prepare_cached("UPDATE content SET due = due - ?1 WHERE state = 1 AND due > ?2")?.execute([by, now])?;
+            Ok(())
+        })
+    }
+
     /// Notes that the upload of generation `generation` of content `id` failed with `error`, and that it may be tried again
     /// at `due`. A content that was written to meanwhile starts afresh.
     pub fn upload_failed(&self, id: ContentId, generation: i64, error: &str, due: i64) -> Result<()> {
@@ -238,11 +246,18 @@ impl Catalog {
         })
     }
 
-    /// Whether something waits for its upload that hasn't failed yet.
-    pub fn uploads_may_progress(&self) -> Result<bool> {
+    /// Whether something waits for its upload that hasn't failed yet, in a vault that `skip` doesn't name.
+    pub fn uploads_may_progress(&self, skip: &dyn Fn(VaultId) -> bool) -> Result<bool> {
         self.read(|conn| {
-            let mut statement = conn.prepare_cached("SELECT 1 FROM content WHERE state = 1 AND tries = 0 LIMIT 1")?;
-            Ok(statement.exists([])?)
+            let mut statement =
+                conn.prepare_cached("SELECT vault FROM content INDEXED BY content_due WHERE state = 1 AND tries = 0")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                if !skip(row.get(0)?) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })
     }
 

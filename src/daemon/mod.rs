@@ -135,17 +135,26 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     let endpoint = client.endpoint().to_owned();
     let service: Arc<dyn ArchiveService> = Arc::new(Glacier::new(client));
 
-    let cache = Arc::new(Cache::new(catalog.clone(), store.clone(), config.cache_size)?);
+    let cache = Cache::new(catalog.clone(), store.clone(), config.cache_size)?;
+    let cache = Arc::new(cache.with_reserve(config.spool_reserve));
     let sealed = Arc::new(Notify::new());
+    let settings = upload::Settings { requests: config.uploads, part_size: config.part_size };
+    let uploads = Arc::new(Uploads::new(
+        catalog.clone(),
+        store.clone(),
+        cache.clone(),
+        service.clone(),
+        sealed.clone(),
+        settings,
+    ));
+    let making_room = uploads.clone();
     let settings = fs::Settings {
         upload_delay: config.upload_delay,
         spool_reserve: config.spool_reserve,
+        may_make_room: Arc::new(move || making_room.may_progress()),
         control: state.file(control::SOCKET),
     };
-    let fs = Arc::new(Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed.clone(), settings)?);
-    let settings = upload::Settings { requests: config.uploads, part_size: config.part_size };
-    let uploads =
-        Arc::new(Uploads::new(catalog.clone(), store.clone(), cache.clone(), service.clone(), sealed, settings));
+    let fs = Arc::new(Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed, settings)?);
     // Both know the same three words.
     let tier = config.tier.as_str().parse().unwrap_or_default();
     let settings = recall::Settings { window: config.recall_window, tier };
@@ -182,7 +191,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         rest: vec![
             tokio::spawn(recall.clone().run(stopping.clone())),
             tokio::spawn(vaults.clone().run()),
-            tokio::spawn(tasks::sync(catalog.clone(), cache.clone())),
+            tokio::spawn(tasks::sync(catalog.clone(), cache.clone(), fs.clone())),
             tokio::spawn(tasks::watchdog()),
             tokio::spawn(tasks::tell(uploads.clone(), catalog.clone())),
         ],

@@ -99,12 +99,12 @@ impl Fs {
         }
         i64::try_from(size).map_err(|_| Error::Errno(Errno::EFBIG))?;
         if size > inode.size {
-            self.check_room()?;
+            self.check_room(0)?;
         }
         // As if it were opened, truncated and closed: an open file stays dirty until its own last close.
         let (handle, open) = self.open.open(ino, true);
         let start = if size == 0 { Start::Empty } else { Start::Keep };
-        let result = self.dirty(&open, start).and_then(|file| file.set_len(size).map_err(spool));
+        let result = self.dirty(&open, start).and_then(|file| file.set_len(size).map_err(|error| spool(error, 0)));
         let released = self.release(handle);
         result.and(released)
     }

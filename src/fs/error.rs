@@ -23,8 +23,9 @@ pub enum Error {
     #[error("bytes {}-{} must be recalled first", .0.first, .0.last)]
     Cold(Need),
     /// The disk under the spool is full: see whether room can be made, then do the operation again.
+    /// So many more bytes were to go there.
     #[error("no space left under the state directory")]
-    Full,
+    Full(u64),
     /// The catalog said no.
     #[error(transparent)]
     Catalog(#[from] catalog::Error),
@@ -50,7 +51,7 @@ impl Error {
     pub fn errno(&self) -> Errno {
         match self {
             Error::Cold(_) => Errno::EAGAIN,
-            Error::Full => Errno::ENOSPC,
+            Error::Full(_) => Errno::ENOSPC,
             Error::Errno(errno) => *errno,
             Error::Io(error) => error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
             Error::Catalog(error) => match error {
@@ -73,14 +74,14 @@ impl Error {
     /// Whether it belongs into the log: the rest are answers that programs ask for every day.
     pub fn is_trouble(&self) -> bool {
         matches!(self, Error::Catalog(catalog::Error::Sqlite(_) | catalog::Error::Io { .. } | catalog::Error::Full))
-            || matches!(self, Error::Io(_) | Error::Full)
+            || matches!(self, Error::Io(_))
     }
 }
 
-/// An I/O error on the spool, where a full disk is something that may pass.
-pub(super) fn spool(error: std::io::Error) -> Error {
+/// An I/O error on the spool, where a full disk is something that may pass. `bytes` more were to go there.
+pub(super) fn spool(error: std::io::Error, bytes: u64) -> Error {
     match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOSPC | Errno::EDQUOT) => Error::Full,
+        Some(Errno::ENOSPC | Errno::EDQUOT) => Error::Full(bytes),
         _ => Error::Io(error),
     }
 }

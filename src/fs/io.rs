@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use nix::errno::Errno;
 use rustix::buffer::spare_capacity;
@@ -24,9 +26,6 @@ use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::Start;
 use crate::catalog::now;
-
-/// How many cached bytes are given up at a time for new ones.
-const ROOM: u64 = 64 << 20;
 
 impl Fs {
     /// Opens a regular file. Nothing changes before the first write, and nothing is recalled before the first read.
@@ -76,14 +75,9 @@ impl Fs {
         if !writes {
             return Err(Errno::EBADF.into());
         }
+        self.check_room(data.len() as u64)?;
         let file = self.dirty(&open, Start::Keep)?;
-        match file.write_all_at(data, offset) {
-            Ok(()) => Ok(()),
-            Err(error) => match spool(error) {
-                Error::Full if self.cache.make_room(ROOM) => Ok(file.write_all_at(data, offset).map_err(spool)?),
-                other => Err(other),
-            },
-        }
+        file.write_all_at(data, offset).map_err(|error| spool(error, data.len() as u64))
     }
 
     /// Makes a file's bytes, and every name and attribute so far, survive a power cut.
@@ -107,14 +101,47 @@ impl Fs {
     }
 
     /// Closes a handle. The last close of a writer seals what was written; the last close of all forgets a file
-    /// without a name.
+    /// without a name. While the catalog can't note that, the file stays as if it were open, and is closed again by
+    /// [`Fs::close_again`]: nothing that was written is forgotten.
     pub fn release(&self, handle: HandleId) -> Result<()> {
+        let closed = self.close(handle);
+        if let Err(Error::Catalog(crate::catalog::Error::Full | crate::catalog::Error::Sqlite(_))) = &closed {
+            self.unclosed().push(handle);
+        }
+        closed
+    }
+
+    /// Closes the handles that couldn't be closed when they were released. Called now and then.
+    pub fn close_again(&self) {
+        let handles = std::mem::take(&mut *self.unclosed());
+        for handle in handles {
+            if let Err(error) = self.release(handle) {
+                log::error!("a file that was written can't be noted as closed, and will be later: {error}");
+            }
+        }
+    }
+
+    fn unclosed(&self) -> MutexGuard<'_, Vec<HandleId>> {
+        self.unclosed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self, handle: HandleId) -> Result<()> {
+        let mut done = Ok(());
         let closed = self.open.close(handle, |open, state, wrote| {
             let sealed = if wrote && state.writers == 0 { self.seal(state) } else { Ok(()) };
             let forgotten = if state.handles == 0 && state.orphan { self.forget(open.ino) } else { Ok(()) };
-            sealed.and(forgotten)
+            match sealed.and(forgotten) {
+                Err(error @ Error::Catalog(crate::catalog::Error::Full | crate::catalog::Error::Sqlite(_))) => {
+                    Err(error)
+                }
+                // Nothing that another try would change.
+                other => {
+                    done = other;
+                    Ok(())
+                }
+            }
         });
-        closed.unwrap_or(Err(Error::Errno(Errno::EBADF)))
+        closed.unwrap_or(Err(Error::Errno(Errno::EBADF))).and(done)
     }
 
     /// Where data or a hole begins at or after `offset` (lseek(2)). Everything that isn't local counts as data.
@@ -147,7 +174,7 @@ impl Fs {
         if let Bytes::Dirty(_, file) = &state.bytes {
             return Ok(file.clone());
         }
-        self.check_room()?;
+        self.check_room(0)?;
         let inode = self.catalog.inode(open.ino)?;
         if let (Some(id), Start::Keep) = (inode.content, start) {
             let content = self.catalog.content(id)?;
@@ -158,7 +185,7 @@ impl Fs {
         let fresh = new_id();
         // A content that keeps bytes keeps its file; any other needs one before a row may name it.
         let made = match (inode.content, start) {
-            (None, _) | (Some(_), Start::Empty) => Some(self.store.create(fresh).map_err(spool)?),
+            (None, _) | (Some(_), Start::Empty) => Some(self.store.create(fresh).map_err(|error| spool(error, 0))?),
             (Some(_), Start::Keep) => None,
         };
         let begun = match self.catalog.begin_write(open.ino, fresh, start, now()) {
@@ -221,11 +248,6 @@ impl Fs {
         let wanted = (last - offset + 1) as usize;
         let bytes = read_at(&file, offset, wanted)?;
         if bytes.len() == wanted { Ok(bytes) } else { Err(Errno::EIO.into()) }
-    }
-
-    /// Refuses to begin a write when the disk is down to its reserve and nothing can be given up for it.
-    pub(super) fn check_room(&self) -> Result<()> {
-        if self.room()?.available > 0 || self.cache.make_room(ROOM) { Ok(()) } else { Err(Error::Full) }
     }
 }
 

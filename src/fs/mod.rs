@@ -24,6 +24,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -34,6 +35,7 @@ pub use error::Need;
 pub use error::Result;
 pub use open::HandleId;
 pub use open::Opened;
+pub use room::MayMakeRoom;
 
 use crate::cache::Cache;
 use crate::catalog::Catalog;
@@ -48,12 +50,14 @@ pub use crate::catalog::ROOT;
 pub const NAME_MAX: usize = 255;
 
 /// What the file system is told when it starts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// How long after its last close a file's upload may start.
     pub upload_delay: Duration,
     /// Bytes to leave free on the disk under the store.
     pub spool_reserve: u64,
+    /// Answers whether uploads can be expected to make room on a full disk.
+    pub may_make_room: MayMakeRoom,
     /// Where the daemon's control socket is; told to whoever reads `user.glacierfs.control` of the root.
     pub control: PathBuf,
 }
@@ -69,6 +73,10 @@ pub struct Fs {
     with_xattrs: Mutex<HashSet<Ino>>,
     /// Rung when a content was sealed.
     sealed: Arc<Notify>,
+    /// Handles whose release the catalog couldn't note yet.
+    unclosed: Mutex<Vec<HandleId>>,
+    /// Whether it was logged that the disk is full, since it last had room.
+    full: AtomicBool,
 }
 
 /// A change that didn't come through the kernel, which may have cached what was there before.
@@ -108,7 +116,17 @@ impl Fs {
         settings: Settings,
     ) -> Result<Self> {
         let with_xattrs = Mutex::new(catalog.inodes_with_xattrs()?);
-        Ok(Fs { catalog, store, cache, settings, open: open::Table::default(), with_xattrs, sealed })
+        Ok(Fs {
+            catalog,
+            store,
+            cache,
+            settings,
+            open: open::Table::default(),
+            with_xattrs,
+            sealed,
+            unclosed: Mutex::default(),
+            full: AtomicBool::new(false),
+        })
     }
 
     /// The room that files can still take, less the reserve.

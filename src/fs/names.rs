@@ -89,9 +89,9 @@ impl Fs {
     /// Makes a regular file and opens it for writing.
     pub fn create(&self, parent: Ino, name: &[u8], mode: u32, caller: Caller) -> Result<(Inode, Opened)> {
         check_name(name)?;
-        self.check_room()?;
+        self.check_room(0)?;
         let content = new_id();
-        let file = self.store.create(content).map_err(spool)?;
+        let file = self.store.create(content).map_err(|error| spool(error, 0))?;
         let new = NewInode {
             mode: Kind::File.bits() | mode & 0o7777,
             uid: caller.uid,

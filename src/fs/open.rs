@@ -123,17 +123,28 @@ impl Table {
     }
 
     /// Closes a handle. Answers its file, whether the handle could write, and calls `last` with the file's state while
-    /// nobody can open it anew, so that what it decides stays true.
-    pub(super) fn close<T>(&self, id: HandleId, last: impl FnOnce(&OpenFile, &mut OpenState, bool) -> T) -> Option<T> {
+    /// nobody can open it anew, so that what it decides stays true. If that fails, the handle stays open.
+    pub(super) fn close<E>(
+        &self,
+        id: HandleId,
+        last: impl FnOnce(&OpenFile, &mut OpenState, bool) -> Result<(), E>,
+    ) -> Option<Result<(), E>> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let handle = inner.handles.remove(&id)?;
         let mut state = handle.file.lock();
         state.handles -= 1;
         state.writers -= u32::from(handle.writes);
+        let answer = last(&handle.file, &mut state, handle.writes);
+        if answer.is_err() {
+            state.handles += 1;
+            state.writers += u32::from(handle.writes);
+            drop(state);
+            inner.handles.insert(id, handle);
+            return Some(answer);
+        }
         if state.handles == 0 {
             inner.files.remove(&handle.file.ino);
         }
-        let answer = last(&handle.file, &mut state, handle.writes);
         self.closes.fetch_add(u64::from(handle.writes), Ordering::Relaxed);
         Some(answer)
     }

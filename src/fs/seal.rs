@@ -20,16 +20,13 @@ impl Fs {
             return Ok(());
         }
         let (id, file) = (*id, file.clone());
-        state.bytes = Bytes::Unknown;
         let meta = file.metadata()?;
         let due = now().saturating_add(i64::try_from(self.settings.upload_delay.as_nanos()).unwrap_or(i64::MAX));
         let times = (nanos(meta.mtime(), meta.mtime_nsec()), nanos(meta.ctime(), meta.ctime_nsec()));
         let freed = self.catalog.seal(id, meta.len(), times, due)?;
         self.cache.discard(freed);
-        if freed.is_none() {
-            state.bytes = Bytes::Clean(id, file);
-            self.sealed.notify_one();
-        }
+        state.bytes = if freed.is_none() { Bytes::Clean(id, file) } else { Bytes::Unknown };
+        self.sealed.notify_one();
         Ok(())
     }
 

@@ -22,8 +22,12 @@ fn open(tmp: tempfile::TempDir) -> House {
     let dir = NewInode { mode: Kind::Directory.bits() | 0o755, uid: 0, gid: 0, rdev: 0, target: None, content: None };
     let vault = catalog.add_vault("v", "", dir, 1).expect("vault").0.ino;
     let store = Arc::new(Store::open(&tmp.path().join("store")).expect("store"));
-    let settings =
-        Settings { upload_delay: Duration::ZERO, spool_reserve: 0, control: tmp.path().join("control.sock") };
+    let settings = Settings {
+        upload_delay: Duration::ZERO,
+        spool_reserve: 0,
+        may_make_room: Arc::new(|| false),
+        control: tmp.path().join("control.sock"),
+    };
     let cache = Arc::new(Cache::new(catalog.clone(), store.clone(), 1 << 30).expect("cache"));
     let fs = Fs::new(catalog, store, cache, Arc::new(Notify::new()), settings).expect("fs");
     House { fs, vault, tmp }

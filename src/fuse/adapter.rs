@@ -110,7 +110,7 @@ fn open_flags(opened: &Opened) -> FopenFlags {
 
 /// Whether a failed try is to be parked rather than answered.
 fn is_lacking(error: &Error) -> bool {
-    matches!(error, Error::Cold(_) | Error::Full)
+    matches!(error, Error::Cold(_) | Error::Full(_))
 }
 
 impl fuser::Filesystem for Adapter {

@@ -51,7 +51,7 @@ impl Shared {
                 let (fs, again) = (shared.fs.clone(), operation.clone());
                 let tried = tokio::task::spawn_blocking(move || again(&fs)).await;
                 match tried.unwrap_or(Err(Errno::EIO.into())) {
-                    Err(error @ (Error::Cold(_) | Error::Full)) => lacking = error,
+                    Err(error @ (Error::Cold(_) | Error::Full(_))) => lacking = error,
                     other => break other,
                 }
             };
@@ -95,7 +95,7 @@ impl Shared {
                         Error::Errno(Errno::EIO)
                     })
                 }
-                Error::Full => self.fs.wait_for_room().await,
+                Error::Full(bytes) => self.fs.wait_for_room(bytes).await,
                 other => Err(other),
             }
         };

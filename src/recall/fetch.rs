@@ -238,10 +238,13 @@ impl Recall {
                 if offset + buffer.len() as u64 > last + 1 {
                     return Ok(false);
                 }
-                let (file, at) = (file.clone(), offset);
+                let (file, cache, at) = (file.clone(), self.cache.clone(), offset);
                 offset += buffer.len() as u64;
                 let written = tokio::task::spawn_blocking(move || {
                     hasher.update(&buffer);
+                    if !cache.ensure_room(buffer.len() as u64)? {
+                        return Err(std::io::ErrorKind::StorageFull.into());
+                    }
                     file.write_all_at(&buffer, at)?;
                     buffer.clear();
                     Ok::<_, std::io::Error>((hasher, buffer))

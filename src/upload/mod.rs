@@ -53,6 +53,11 @@ const DENIED: Backoff = Backoff { first: Duration::from_secs(60), cap: Duration:
 /// How often uploads that nobody wants any more are aborted.
 const TIDY: Duration = Duration::from_secs(60);
 
+/// How often the queue and the clock are looked at, at least, while something waits.
+const LOOK: Duration = Duration::from_secs(15);
+/// From how many nanoseconds on a clock that goes back was set.
+const STEP: i64 = 5_000_000_000;
+
 /// How long a new file waits for others before the queue is looked at.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -192,8 +197,14 @@ impl Uploads {
     pub async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
         let mut tidy = tokio::time::interval(TIDY);
+        let (mut told, mut at) = (catalog::now(), Instant::now());
         loop {
             let now = catalog::now();
+            let expected = told.saturating_add(i64::try_from(at.elapsed().as_nanos()).unwrap_or(i64::MAX));
+            (told, at) = (now, Instant::now());
+            if expected.saturating_sub(now) > STEP {
+                self.clock_set_back(expected - now, now);
+            }
             for sealed in self.next(now) {
                 let active = Arc::new(Active {
                     content: sealed.content.id,
@@ -248,6 +259,16 @@ impl Uploads {
         lock(&self.paused).values().cloned().collect()
     }
 
+    /// Whether something that waits, or is under way, can be expected to be archived soon: it hasn't failed, and its vault
+    /// doesn't pause.
+    pub fn may_progress(&self) -> bool {
+        let paused: HashSet<VaultId> = lock(&self.paused).keys().copied().collect();
+        self.catalog.uploads_may_progress(&|vault| paused.contains(&vault)).unwrap_or_else(|error| {
+            log::error!("the queue of uploads can't be read: {error}");
+            false
+        })
+    }
+
     /// Bytes a second that are being sent.
     pub fn rate(&self) -> f64 {
         self.rate.per_second()
@@ -256,6 +277,17 @@ impl Uploads {
     /// Files and bytes archived since the start.
     pub fn archived(&self) -> (u64, u64) {
         (self.archived.load(Ordering::Relaxed), self.archived_bytes.load(Ordering::Relaxed))
+    }
+
+    /// The clock was far ahead, and is right now: nothing waits for the time that it showed.
+    fn clock_set_back(&self, by: i64, now: i64) {
+        log::warn!("the clock was set back by {} s", by / 1_000_000_000);
+        for pause in lock(&self.paused).values_mut() {
+            pause.until = pause.until.saturating_sub(by);
+        }
+        if let Err(error) = self.catalog.clock_set_back(by, now) {
+            log::error!("what waits for its upload may wait too long, since the clock was set back: {error}");
+        }
     }
 
     /// What can be begun now.
@@ -296,8 +328,8 @@ impl Uploads {
         match due.into_iter().chain(paused).min() {
             None => std::future::pending().await,
             Some(at) => {
-                // Not longer than a minute, so that a stepped clock or a suspended machine delays nothing for long.
-                let wait = Duration::from_nanos(at.saturating_sub(now).max(0) as u64).min(Duration::from_secs(60));
+                // Not longer than this, so that a stepped clock or a suspended machine delays nothing for long.
+                let wait = Duration::from_nanos(at.saturating_sub(now).max(0) as u64).min(LOOK);
                 tokio::time::sleep(wait).await;
             }
         }

@@ -55,7 +55,8 @@ async fn house() -> House {
     let socket = tmp.path().join("control.sock");
     // So long that only a flush makes an upload due.
     let upload_delay = Duration::from_secs(3600);
-    let settings = fs::Settings { upload_delay, spool_reserve: 0, control: socket.clone() };
+    let settings =
+        fs::Settings { upload_delay, spool_reserve: 0, may_make_room: Arc::new(|| false), control: socket.clone() };
     let fs = Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed.clone(), settings).expect("file system");
     let settings = upload::Settings { requests: 2, part_size: None };
     let uploads = Uploads::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), sealed, settings);

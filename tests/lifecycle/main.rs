@@ -1,6 +1,13 @@
 //! A mount from its start to its end, as a person or a script drives it: real mounts, real processes, an endpoint of our
 //! own. Needs /dev/fuse, and fails without it.
 
+mod clock;
+mod forwarder;
+mod full_disk;
+mod interrupts;
+mod kills;
+mod rebuild;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -79,6 +86,23 @@ impl Place {
         self.run(&arguments)
     }
 
+    /// The command that mounts the vaults of an endpoint in another process, in the background.
+    fn endpoint_mount(&self, url: &str, more: &[&str]) -> Command {
+        let (state, mnt) = (self.text("state"), self.text("mnt"));
+        let mut arguments = vec!["mount", "--endpoint", url, "--region", "us-east-1", "--state", &state, "--daemon"];
+        arguments.extend(more);
+        arguments.push(&mnt);
+        let mut command = self.command(&arguments);
+        command.env("AWS_SHARED_CREDENTIALS_FILE", self.path("served/credentials")).env("AWS_PROFILE", "glacierfs");
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        command
+    }
+
+    fn mount_endpoint(&self, url: &str, more: &[&str]) {
+        let done = finished(&mut self.endpoint_mount(url, more));
+        assert_eq!(done.code, 0, "{}{}", done.stderr, self.log());
+    }
+
     fn status(&self) -> serde_json::Value {
         serde_json::from_str(&self.ok(&["status", "--json", &self.text("mnt")])).expect("a status is JSON")
     }
@@ -116,10 +140,14 @@ fn finished(command: &mut Command) -> Done {
     Done { code, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
+fn until(what: &str, condition: impl FnMut() -> bool) {
+    within(PATIENCE, what, condition);
+}
+
+fn within(patience: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "{what} didn't happen within {PATIENCE:?}");
+        assert!(start.elapsed() < patience, "{what} didn't happen within {patience:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -132,13 +160,15 @@ struct Serve {
 
 impl Serve {
     fn start(place: &Place, listen: &str) -> Self {
+        Serve::start_with(place, listen, "all=0s")
+    }
+
+    fn start_with(place: &Place, listen: &str, delay: &str) -> Self {
         use std::io::BufRead;
         let data = place.text("served");
-        let mut child = place
-            .command(&["serve", "--data", &data, "--listen", listen, "--retrieval-delay", "all=0s", "--log", "warn"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the endpoint starts");
+        let mut command = place.command(&["serve", "--data", &data, "--listen", listen, "--log", "warn"]);
+        command.args(["--inventory-interval", "0", "--retrieval-delay", delay]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the endpoint starts");
         let mut url = String::new();
         let stdout = child.stdout.take().expect("its output");
         std::io::BufReader::new(stdout).read_line(&mut url).expect("its address");
