@@ -65,8 +65,10 @@ pub use types::now;
 pub use vaults::Vault;
 pub use xattrs::XattrMode;
 
-/// How many WAL pages (4 KiB each) may pile up before [`Catalog::checkpoint`] has something to do.
-const CHECKPOINT_PAGES: i64 = 4096;
+/// How many bytes of the write-ahead log may pile up before [`Catalog::checkpoint`] has something to do.
+const CHECKPOINT: u64 = 16 << 20;
+/// How long the log may become before operations have to wait for a checkpoint, in bytes; and the most that its file keeps.
+const LONG: u64 = 64 << 20;
 
 /// Names, attributes and places of everything in one mount.
 pub struct Catalog {
@@ -183,15 +185,21 @@ impl Catalog {
         self.wal.sync_data()
     }
 
-    /// Moves the write-ahead log into the database when it has grown, without stopping other operations. Returns
-    /// whether anything was moved. Call it now and then from a thread that may wait.
+    /// Moves the write-ahead log into the database when it has grown. Returns whether anything was moved. Call it now and
+    /// then from a thread that may wait. Other operations go on meanwhile; only when that has let the log become long,
+    /// since it starts anew only when all of it was moved, they wait while the last of it is.
     pub fn checkpoint(&self) -> Result<bool> {
         let conn = lock(&self.checkpointer);
-        let pages = self.wal.metadata().map(|m| m.len() as i64 / 4096).unwrap_or(i64::MAX);
-        if pages < CHECKPOINT_PAGES {
+        let length = || self.wal.metadata().map_or(u64::MAX, |meta| meta.len());
+        if length() < CHECKPOINT {
             return Ok(false);
         }
-        conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        let checkpoint = || conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        checkpoint()?;
+        if length() > LONG {
+            let _no_writer = lock(&self.conn);
+            checkpoint()?;
+        }
         Ok(true)
     }
 
@@ -250,11 +258,13 @@ fn connect(path: &Path) -> Result<Connection> {
     conn.busy_timeout(Duration::from_secs(10))?;
     // Plans don't depend on what is bound: otherwise SQLite compiles every join anew for each number it is asked for.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // Most operations change a few bytes on each of ten pages, and the log gets whole pages.
+    conn.pragma_update(None, "page_size", 2048)?;
+    conn.pragma_update(None, "journal_size_limit", LONG as i64)?;
     conn.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = NORMAL;
          PRAGMA wal_autocheckpoint = 0;
-         PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -16384;
          PRAGMA foreign_keys = OFF;",
     )?;

@@ -108,11 +108,7 @@ impl Catalog {
             if parent == ROOT {
                 return Err(Error::RootIsForVaults);
             }
-            let dir = directory(tx, parent)?;
-            if find(tx, parent, name)?.is_some() {
-                return Err(Error::Exists);
-            }
-            insert(tx, &dir, name, new, now)
+            insert(tx, &directory(tx, parent)?, name, new, now)
         })
     }
 
@@ -132,9 +128,6 @@ impl Catalog {
             }
             if found.vault != dir.vault {
                 return Err(Error::CrossVault);
-            }
-            if find(tx, parent, name)?.is_some() {
-                return Err(Error::Exists);
             }
             add_dentry(tx, parent, name, ino)?;
             tx.prepare_cached("UPDATE inode SET nlink = nlink + 1, ctime = ?2 WHERE ino = ?1")?
@@ -357,45 +350,67 @@ pub(super) fn path(conn: &Connection, ino: Ino, base: Ino) -> Result<Option<Vec<
     Ok(Some(components.join(&b'/')))
 }
 
+/// Makes a new inode under a new name in `dir`, or says [`Error::Exists`].
 pub(super) fn insert(tx: &Connection, dir: &Inode, name: &[u8], new: NewInode, now: i64) -> Result<Inode> {
     let is_dir = Kind::of(new.mode) == Some(Kind::Directory);
-    let (mut mode, mut gid) = (new.mode, new.gid);
+    let mut made = Inode {
+        ino: 0,
+        vault: dir.vault,
+        mode: new.mode,
+        uid: new.uid,
+        gid: new.gid,
+        rdev: new.rdev,
+        nlink: if is_dir { 2 } else { 1 },
+        size: new.target.map_or(0, <[u8]>::len) as u64,
+        atime: now,
+        mtime: now,
+        ctime: now,
+        btime: now,
+        content: new.content,
+        target: new.target.map(<[u8]>::to_vec),
+    };
     if dir.mode & libc::S_ISGID != 0 {
-        gid = dir.gid;
+        made.gid = dir.gid;
         if is_dir {
-            mode |= libc::S_ISGID;
+            made.mode |= libc::S_ISGID;
         }
     }
-    let size = new.target.map_or(0, <[u8]>::len) as i64;
     tx.prepare_cached(
         "INSERT INTO inode (ino, vault, mode, uid, gid, rdev, nlink, size, atime, mtime, ctime, btime, content, target)
          VALUES (next_id(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8, ?8, ?9, ?10)",
     )?
     .execute(params![
-        dir.vault,
-        mode,
-        new.uid,
-        gid,
-        new.rdev,
-        if is_dir { 2 } else { 1 },
-        size,
+        made.vault,
+        made.mode,
+        made.uid,
+        made.gid,
+        made.rdev,
+        made.nlink,
+        made.size as i64,
         now,
-        new.content,
-        new.target
+        made.content,
+        made.target
     ])?;
-    let ino = tx.last_insert_rowid() as u64;
+    made.ino = tx.last_insert_rowid() as u64;
     if let (Some(content), Some(vault)) = (new.content, dir.vault) {
-        contents::insert_dirty(tx, content, vault, ino)?;
+        contents::insert_dirty(tx, content, vault, made.ino)?;
     }
-    add_dentry(tx, dir.ino, name, ino)?;
+    add_dentry(tx, dir.ino, name, made.ino)?;
     touch(tx, dir.ino, i64::from(is_dir), now)?;
-    inode(tx, ino)
+    Ok(made)
 }
 
+/// Gives `ino` a name, or says [`Error::Exists`].
 fn add_dentry(tx: &Connection, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
-    tx.prepare_cached("INSERT INTO dentry (parent, name, ino, cookie) VALUES (?1, ?2, ?3, next_id())")?
-        .execute(params![parent as i64, name, ino as i64])?;
-    Ok(())
+    let mut statement =
+        tx.prepare_cached("INSERT INTO dentry (parent, name, ino, cookie) VALUES (?1, ?2, ?3, next_id())")?;
+    match statement.execute(params![parent as i64, name, ino as i64]) {
+        // Of the table's constraints only the primary key can be violated: cookies are unique.
+        Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::ConstraintViolation => {
+            Err(Error::Exists)
+        }
+        other => Ok(other.map(|_| ())?),
+    }
 }
 
 fn remove_dentry(tx: &Connection, parent: Ino, name: &[u8]) -> Result<()> {

@@ -37,6 +37,27 @@ fn operations_survive_without_a_close() {
     assert_eq!(again.dirty().expect("dirty").len(), 1);
 }
 
+/// Promise: the log doesn't grow without end while operations never pause.
+#[test]
+fn the_log_stays_bounded_under_load() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for n in 1..=20000 {
+                catalog.create(root.ino, format!("{n}").as_bytes(), file(Some(n)), 1).expect("create");
+            }
+        });
+        while !writer.is_finished() {
+            catalog.checkpoint().expect("checkpoint");
+        }
+    });
+    let length = catalog.wal.metadata().expect("the log").len();
+    assert!(length < 2 * LONG, "{length}");
+    assert_eq!(catalog.queue().expect("queue").2, 20000);
+}
+
 /// Promise: a state directory of a newer version is refused, by name, and left as it is.
 #[test]
 fn a_newer_catalog_is_refused_untouched() {
