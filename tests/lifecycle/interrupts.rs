@@ -29,8 +29,14 @@ impl Drop for Readers {
 }
 
 fn cat(place: &Place, name: &str) -> Child {
-    let mut command = Command::new("cat");
-    command.arg(place.path(name)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // A shell lets what it starts in the background ignore SIGINT, and this may be such a run: cat must not.
+    let mut command = Command::new("env");
+    command
+        .args(["--default-signal", "cat"])
+        .arg(place.path(name))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command.spawn().expect("cat starts")
 }
 
