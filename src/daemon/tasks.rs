@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
-use std::time::SystemTime;
 
 use super::ready;
 use crate::cache::Cache;
@@ -66,10 +65,8 @@ pub(super) async fn tell(uploads: Arc<Uploads>, catalog: Arc<Catalog>) {
     }
 }
 
-/// Sets aside what is in the store and the catalog doesn't know, on a thread of its own. Only what was there before this
-/// moment is looked at.
+/// Sets aside what is in the store and the catalog doesn't know, on a thread of its own.
 pub(super) fn set_aside_unknown(store: Arc<Store>, catalog: Arc<Catalog>) {
-    let before = SystemTime::now();
     let sweep = move || {
         let files = match catalog.files().and_then(|mut files| {
             files.extend(catalog.doomed()?);
@@ -79,7 +76,7 @@ pub(super) fn set_aside_unknown(store: Arc<Store>, catalog: Arc<Catalog>) {
             Err(error) => return log::error!("the store can't be compared with the catalog: {error}"),
         };
         let known: HashSet<i64> = files.into_iter().collect();
-        match store.sweep(&known, before) {
+        match store.sweep(&known) {
             Ok(0) => {}
             Ok(found) => log::warn!(
                 "{found} files of the store aren't in the catalog: they were set aside in its lost+found, nothing was deleted"

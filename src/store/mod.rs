@@ -14,13 +14,12 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 /// The number that names a file here.
 pub type FileId = i64;
@@ -32,6 +31,9 @@ const FAN_OUT: i64 = 256;
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
+    /// The files that were created since the store was opened, until a [`Store::sweep`] has ended: the catalog that it
+    /// compares with may be older than they are.
+    fresh: Mutex<Option<HashSet<FileId>>>,
 }
 
 /// How much room the disk under the store has, in bytes and files.
@@ -56,11 +58,14 @@ impl Store {
         for n in 0..FAN_OUT {
             builder.create(root.join(format!("{n:02x}")))?;
         }
-        Ok(Store { root: root.to_path_buf() })
+        Ok(Store { root: root.to_path_buf(), fresh: Mutex::new(Some(HashSet::new())) })
     }
 
     /// Creates the new, empty file `id`.
     pub fn create(&self, id: FileId) -> io::Result<File> {
+        if let Some(fresh) = self.fresh().as_mut() {
+            fresh.insert(id);
+        }
         File::options().read(true).write(true).create_new(true).mode(0o600).open(self.path(id))
     }
 
@@ -99,27 +104,31 @@ impl Store {
         })
     }
 
-    /// Sets aside every file that isn't `known` and was last changed before `before`, into the directory `lost+found`
-    /// beside the others, and answers how many there were. Empty ones are removed: they were created just before a crash,
-    /// and nobody was told of them.
-    pub fn sweep(&self, known: &HashSet<FileId>, before: SystemTime) -> io::Result<usize> {
+    /// Sets aside every file that isn't `known` and that was there when the store was opened, into the directory
+    /// `lost+found` beside the others, and answers how many there were. Empty ones are removed: they were created just
+    /// before a crash, and nobody was told of them. What is created meanwhile is told by its number, not by its time:
+    /// clocks are set back.
+    pub fn sweep(&self, known: &HashSet<FileId>) -> io::Result<usize> {
+        let swept = self.set_aside(known);
+        *self.fresh() = None;
+        swept
+    }
+
+    fn set_aside(&self, known: &HashSet<FileId>) -> io::Result<usize> {
         let aside = self.root.join("lost+found");
         let mut found = 0;
         for n in 0..FAN_OUT {
             for entry in fs::read_dir(self.root.join(format!("{n:02x}")))? {
                 let entry = entry?;
                 let id = entry.file_name().to_str().and_then(|name| i64::from_str_radix(name, 16).ok());
-                if id.is_some_and(|id| known.contains(&id)) {
+                let is_fresh = |id| self.fresh().as_ref().is_some_and(|fresh| fresh.contains(&id));
+                if id.is_some_and(|id| known.contains(&id) || is_fresh(id)) {
                     continue;
                 }
                 let meta = match entry.metadata() {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     other => other?,
                 };
-                let changed = UNIX_EPOCH + Duration::new(meta.ctime().max(0) as u64, meta.ctime_nsec() as u32);
-                if changed >= before {
-                    continue;
-                }
                 if meta.len() == 0 {
                     fs::remove_file(entry.path())?;
                     continue;
@@ -130,6 +139,10 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, Option<HashSet<FileId>>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn directory(&self, id: FileId) -> PathBuf {
@@ -145,22 +158,25 @@ impl Store {
 mod tests {
     use super::*;
 
-    /// Promise: bytes of which the catalog knows nothing are set aside, not deleted.
+    /// Promise: bytes of which the catalog knows nothing are set aside, not deleted; and what is created while that happens
+    /// stays, whatever the clock says.
     #[test]
     fn unknown_bytes_are_set_aside() {
         let tmp = tempfile::tempdir().expect("temporary directory");
-        let store = Store::open(tmp.path()).expect("open");
+        let before = Store::open(tmp.path()).expect("open");
         for id in [1, 2, i64::MAX] {
-            let file = store.create(id).expect("create");
+            let file = before.create(id).expect("create");
             if id != 2 {
                 file.set_len(3).expect("grow");
             }
         }
-        assert_eq!(store.sweep(&HashSet::from([1]), UNIX_EPOCH).expect("sweep"), 0);
-        let later = SystemTime::now() + Duration::from_secs(60);
-        assert_eq!(store.sweep(&HashSet::from([1]), later).expect("sweep"), 1);
+        let store = Store::open(tmp.path()).expect("open");
+        let new = store.create(7).expect("create");
+        new.set_times(std::fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH)).expect("an old time");
+        assert_eq!(store.sweep(&HashSet::from([1])).expect("sweep"), 1);
         assert!(store.file(1).is_ok());
         assert!(store.file(2).is_err());
+        assert!(store.file(7).is_ok());
         let aside: Vec<_> = fs::read_dir(tmp.path().join("lost+found")).expect("aside").collect();
         assert_eq!(aside.len(), 1);
         store.remove(1).expect("remove");
