@@ -30,18 +30,18 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
 pub struct Patience {
     started: Instant,
     limit: Option<Duration>,
-    pause: Duration,
 }
 
 impl Patience {
     /// Patience for `limit`, or without end.
     pub fn new(limit: Option<Duration>) -> Self {
-        Patience { started: Instant::now(), limit, pause: Duration::from_millis(20) }
+        Patience { started: Instant::now(), limit }
     }
 
     /// Waits until it is time to ask again; once the limit has passed, fails with "timed out" and what isn't done.
-    pub async fn wait(&mut self, unfinished: impl FnOnce() -> String) -> Result<(), Failure> {
-        let mut pause = self.pause;
+    pub async fn wait(&self, unfinished: impl FnOnce() -> String) -> Result<(), Failure> {
+        // In proportion: what took a second is known to be done after 1.1, and what takes hours isn't asked for every moment.
+        let mut pause = (self.started.elapsed() / 10).clamp(Duration::from_millis(20), Duration::from_secs(1));
         if let Some(limit) = self.limit {
             let left = limit.saturating_sub(self.started.elapsed());
             if left.is_zero() {
@@ -51,7 +51,6 @@ impl Patience {
             pause = pause.min(left);
         }
         tokio::time::sleep(pause).await;
-        self.pause = (self.pause * 2).min(Duration::from_secs(1));
         Ok(())
     }
 }

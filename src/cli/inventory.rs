@@ -40,7 +40,7 @@ impl Inventory {
                 _ => self.vault.clone(),
             };
             let spinner = output::spinner();
-            let mut patience = Patience::new(self.timeout);
+            let patience = Patience::new(self.timeout);
             let mut inventory = client.inventory(&vault).await?;
             while inventory.state == InventoryState::Waiting && !self.no_wait {
                 let message = output::inventory(&inventory);

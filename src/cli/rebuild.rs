@@ -33,7 +33,7 @@ impl Rebuild {
         let mount: Vec<_> = self.mount.into_iter().collect();
         ask::ask(&mount, async |client, _| {
             let spinner = output::spinner();
-            let mut patience = Patience::new(self.timeout);
+            let patience = Patience::new(self.timeout);
             let mut vaults = client.rebuild().await?;
             while waiting(&vaults) > 0 && !self.no_wait {
                 let left = || format!("waiting for {} of {} inventories", waiting(&vaults), vaults.len());

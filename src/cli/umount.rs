@@ -82,7 +82,7 @@ fn is_mounted(table: &[mountinfo::Mount], mountpoint: &Path) -> bool {
 /// Waits until the mount is gone and the daemon with it, and shows what is still being archived.
 async fn gone(client: &Client, mountpoint: &Path, pid: Option<u32>, timeout: Option<Duration>) -> Result<(), Failure> {
     let spinner = output::spinner();
-    let mut patience = Patience::new(timeout);
+    let patience = Patience::new(timeout);
     loop {
         let left = match client.status().await {
             Ok(status) => match status.queue.files {

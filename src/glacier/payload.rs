@@ -22,6 +22,8 @@ use crate::glacier::treehash::{PayloadHash, PayloadHasher};
 
 /// How much of a file is read at a time.
 const READ: u64 = 256 << 10;
+/// Up to how many bytes are hashed at once: that takes less time than to wake a thread for it.
+const AT_ONCE: usize = 32 << 10;
 /// How much is handed to the connection at a time: the grain of progress.
 const SEND: usize = 64 << 10;
 
@@ -68,9 +70,16 @@ impl Payload {
         self.len() == 0
     }
 
-    /// Both hashes of the payload, computed on a blocking thread.
+    /// Both hashes of the payload, computed on a blocking thread unless it is small.
     pub async fn hash(&self) -> io::Result<PayloadHash> {
         let source = self.source.clone();
+        if let Source::Memory(bytes) = &source
+            && bytes.len() <= AT_ONCE
+        {
+            let mut hasher = PayloadHasher::new();
+            hasher.update(bytes);
+            return Ok(hasher.finish());
+        }
         let hashing = tokio::task::spawn_blocking(move || {
             let mut hasher = PayloadHasher::new();
             match source {

@@ -1,6 +1,8 @@
 //! One sealed content becomes one archive: in one request, or in parts.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -66,7 +68,7 @@ impl Uploads {
             Some(resumed) => resumed,
             None => (self.begin(sealed).await?, HashMap::new()),
         };
-        let file = Arc::new(self.open(sealed).await?);
+        let file = Arc::new(self.open(sealed, Ok).await?);
         let size = sealed.content.size;
         let offsets = (0..size.div_ceil(upload.part_size)).map(|n| n * upload.part_size);
         let parts = stream::iter(offsets).map(|offset| {
@@ -152,33 +154,36 @@ impl Uploads {
     }
 
     async fn payload(&self, sealed: &Sealed) -> Result<Payload, Failure> {
-        let file = self.open(sealed).await?;
         let size = sealed.content.size;
         if size > IN_MEMORY {
-            return Ok(Payload::file(Arc::new(file), 0, size));
+            return Ok(Payload::file(Arc::new(self.open(sealed, Ok).await?), 0, size));
         }
-        let read = tokio::task::spawn_blocking(move || {
+        let read = move |file: File| {
             let mut bytes = vec![0; size as usize];
             file.read_exact_at(&mut bytes, 0).map(|()| bytes)
-        });
-        match read.await.map_err(std::io::Error::other).flatten() {
-            Ok(bytes) => Ok(Payload::bytes(bytes)),
-            Err(error) => Err(Failure::File(format!("its bytes can't be read: {error}"))),
-        }
+        };
+        Ok(Payload::bytes(self.open(sealed, read).await?))
     }
 
-    /// Opens the content's file, and makes sure that it is as long as it was when it was sealed.
-    async fn open(&self, sealed: &Sealed) -> Result<std::fs::File, Failure> {
+    /// Opens the content's file, makes sure that it is as long as it was when it was sealed, and hands it to `then`, all on
+    /// a thread that may wait for the disk.
+    async fn open<T: Send + 'static>(
+        &self,
+        sealed: &Sealed,
+        then: impl FnOnce(File) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
         let (id, size) = (sealed.content.file.unwrap_or(sealed.content.id), sealed.content.size);
         let store = self.store.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let file = store.read(id)?;
-            let found = file.metadata()?.len();
-            Ok((file, found))
+            match file.metadata()?.len() {
+                found if found == size => then(file).map(Ok),
+                found => Ok(Err(found)),
+            }
         });
-        match opened.await.map_err(std::io::Error::other).flatten() {
-            Ok((file, found)) if found == size => Ok(file),
-            Ok((_, found)) => {
+        match opened.await.map_err(io::Error::other).flatten() {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(found)) => {
                 self.check_wanted(sealed)?;
                 Err(Failure::File(format!(
                     "its spool file has {found} bytes, but {size} were written: a power cut before they were synced \
@@ -187,7 +192,7 @@ impl Uploads {
             }
             Err(error) => {
                 self.check_wanted(sealed)?;
-                Err(Failure::File(format!("its spool file can't be opened: {error}")))
+                Err(Failure::File(format!("its spool file can't be read: {error}")))
             }
         }
     }

@@ -138,9 +138,10 @@ pub(super) async fn flush(
     let daemon = server.daemon.clone();
     let wish = Wish::Flush(request.paths.clone());
     let anew = !server.waits.is_waiting(&wish);
-    let pending = blocking(move || match request.paths.as_slice() {
-        [] => flush_all(&daemon, anew),
-        paths => flush_paths(&daemon, paths, anew),
+    let all = request.paths.is_empty() || request.paths.iter().any(tree::is_root);
+    let pending = blocking(move || match all {
+        true => flush_all(&daemon, anew),
+        false => flush_paths(&daemon, &request.paths, anew),
     });
     let pending = pending.await?;
     server.waits.answered(wish);

@@ -92,6 +92,11 @@ fn outermost(paths: &[&PathText]) -> HashSet<PathText> {
     kept.into_iter().map(|(_, path)| path.clone()).collect()
 }
 
+/// Whether `path` is the mount's root.
+pub(super) fn is_root(path: &PathText) -> bool {
+    components(path).next().is_none()
+}
+
 fn components(path: &PathText) -> impl Iterator<Item = &[u8]> {
     path.0.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
 }
