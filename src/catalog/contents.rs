@@ -46,6 +46,21 @@ pub struct Begun {
     pub freed: Option<FileId>,
 }
 
+/// The end of a content's writing. Times are nanoseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct Seal {
+    /// The content.
+    pub content: ContentId,
+    /// How many bytes it has.
+    pub size: u64,
+    /// When they were last changed.
+    pub mtime: i64,
+    /// When they or the file's attributes were.
+    pub ctime: i64,
+    /// When its upload may start.
+    pub due: i64,
+}
+
 /// A sealed content that is due for its upload.
 #[derive(Clone, Debug)]
 pub struct Sealed {
@@ -123,27 +138,32 @@ impl Catalog {
         })
     }
 
-    /// Ends the writing of dirty content `id`: size and times are its file's, and its upload may start at `due`.
-    /// An empty one vanishes (an archive holds at least one byte), and its file is answered as needed no more.
-    pub fn seal(&self, id: ContentId, size: u64, (mtime, ctime): (i64, i64), due: i64) -> Result<Option<FileId>> {
+    /// Ends the writing of dirty contents: size and times are their files', and their uploads may start when they are due.
+    /// An empty one vanishes (an archive holds at least one byte); answers those, each with its file, which nothing needs
+    /// any more. One that isn't dirty, or isn't there, is left as it is.
+    pub fn seal(&self, seals: &[Seal]) -> Result<Vec<(ContentId, Option<FileId>)>> {
         self.write(|tx| {
-            let found = content(tx, id)?;
-            if found.state != State::Dirty {
-                return Ok(None);
+            let mut freed = Vec::new();
+            for seal in seals {
+                let Some(found) = content_if_any(tx, seal.content)?.filter(|found| found.state == State::Dirty) else {
+                    continue;
+                };
+                let size = seal.size as i64;
+                let kept = if size == 0 {
+                    tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([found.id])?;
+                    doom(tx, found.file)?;
+                    freed.push((found.id, found.file));
+                    None
+                } else {
+                    tx.prepare_cached("UPDATE content SET state = 1, size = ?2, due = ?3 WHERE id = ?1")?
+                        .execute(params![found.id, size, seal.due])?;
+                    Some(found.id)
+                };
+                tx.prepare_cached(
+                    "UPDATE inode SET content = ?2, size = ?3, mtime = ?4, ctime = MAX(ctime, ?5) WHERE ino = ?1",
+                )?
+                .execute(params![found.ino as i64, kept, size, seal.mtime, seal.ctime])?;
             }
-            let (column, freed) = if size == 0 {
-                tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?;
-                doom(tx, found.file)?;
-                (None, found.file)
-            } else {
-                tx.prepare_cached("UPDATE content SET state = 1, size = ?2, due = ?3 WHERE id = ?1")?
-                    .execute(params![id, size as i64, due])?;
-                (Some(id), None)
-            };
-            tx.prepare_cached(
-                "UPDATE inode SET content = ?2, size = ?3, mtime = ?4, ctime = MAX(ctime, ?5) WHERE ino = ?1",
-            )?
-            .execute(params![found.ino as i64, column, size as i64, mtime, ctime])?;
             Ok(freed)
         })
     }

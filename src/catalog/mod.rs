@@ -38,6 +38,7 @@ pub use archives::Adopted;
 pub use archives::KnownArchive;
 pub use archives::Upload;
 pub use contents::Begun;
+pub use contents::Seal;
 pub use contents::Sealed;
 pub use contents::Start;
 pub use jobs::Job;

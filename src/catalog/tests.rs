@@ -79,7 +79,7 @@ fn a_write_during_the_upload_wins() {
     let catalog = open(tmp.path());
     let root = vault(&catalog);
     let made = catalog.create(root.ino, b"a", file(Some(7)), 1).expect("create");
-    catalog.seal(7, 10, (3, 4), 4).expect("seal");
+    catalog.seal(&[Seal { content: 7, size: 10, mtime: 3, ctime: 4, due: 4 }]).expect("seal");
     let due = catalog.due(4, 10, &|_, _| false).expect("due");
     assert_eq!((due.len(), due[0].path.as_slice(), due[0].vault.as_str()), (1, &b"a"[..], "photos"));
     let begun = catalog.begin_write(made.ino, 8, Start::Keep, 5).expect("write");
@@ -94,7 +94,7 @@ fn a_write_during_the_upload_wins() {
     };
     assert!(!catalog.archived(7, 0, &archive("old"), 6).expect("archived"));
     assert_eq!(catalog.trash_due(i64::MAX - 1, 9).expect("trash").len(), 1);
-    catalog.seal(7, 12, (7, 7), 7).expect("seal");
+    catalog.seal(&[Seal { content: 7, size: 12, mtime: 7, ctime: 7, due: 7 }]).expect("seal");
     assert!(catalog.archived(7, 1, &archive("new"), 8).expect("archived"));
     assert_eq!(catalog.evict(7).expect("evict"), Some(7));
     assert_eq!(catalog.content(7).expect("content").file, None);
@@ -115,7 +115,7 @@ fn trash_waits_for_ninety_days() {
     let catalog = open(tmp.path());
     let root = vault(&catalog);
     let made = catalog.create(root.ino, b"a", file(Some(7)), 1).expect("create");
-    catalog.seal(7, 10, (3, 4), 4).expect("seal");
+    catalog.seal(&[Seal { content: 7, size: 10, mtime: 3, ctime: 4, due: 4 }]).expect("seal");
     let vault = root.vault.expect("the vault's row");
     let archive = Archive { row: 0, vault, archive_id: "x".into(), size: 10, tree_hash: [1; 32], created: 1000 };
     catalog.archived(7, 0, &archive, 6).expect("archived");
@@ -168,7 +168,7 @@ fn an_inventory_may_be_quicker_than_the_upload() {
     let catalog = open(tmp.path());
     let root = vault(&catalog);
     catalog.create(root.ino, b"a", file(Some(7)), 1).expect("create");
-    catalog.seal(7, 10, (3, 4), 4).expect("seal");
+    catalog.seal(&[Seal { content: 7, size: 10, mtime: 3, ctime: 4, due: 4 }]).expect("seal");
     let vault = root.vault.expect("the vault's row");
     let known = KnownArchive {
         archive_id: "x".into(),
@@ -197,7 +197,7 @@ fn hurrying_spares_what_failed() {
     let root = vault(&catalog);
     for id in 1..=3 {
         catalog.create(root.ino, format!("{id}").as_bytes(), file(Some(id)), 1).expect("create");
-        catalog.seal(id, 10, (3, 4), 1000).expect("seal");
+        catalog.seal(&[Seal { content: id, size: 10, mtime: 3, ctime: 4, due: 1000 }]).expect("seal");
     }
     let due = || {
         let mut due: Vec<_> =

@@ -191,7 +191,8 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         rest: vec![
             tokio::spawn(recall.clone().run(stopping.clone())),
             tokio::spawn(vaults.clone().run()),
-            tokio::spawn(tasks::sync(catalog.clone(), cache.clone(), fs.clone())),
+            tokio::spawn(tasks::sync(catalog.clone(), cache.clone())),
+            tokio::spawn(fs.clone().settle_always()),
             tokio::spawn(tasks::watchdog()),
             tokio::spawn(tasks::tell(uploads.clone(), catalog.clone())),
         ],
@@ -224,7 +225,9 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
 
     ready::stopping();
     stop.send_replace(true);
-    if unmount(&config.mountpoint, &mut ended).await {
+    let let_go = unmount(&config.mountpoint, &mut ended).await;
+    fs.settle()?;
+    if let_go {
         // What the kernel let go of without a close, because its mount was taken away in use.
         fs.recover()?;
     }

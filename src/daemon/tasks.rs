@@ -8,7 +8,6 @@ use std::time::Instant;
 use super::ready;
 use crate::cache::Cache;
 use crate::catalog::Catalog;
-use crate::fs::Fs;
 use crate::store::Store;
 use crate::upload::Uploads;
 use crate::util::size;
@@ -19,11 +18,11 @@ const SYNC: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(5);
 
 /// Syncs the catalog, moves its log into its database, and removes files that are doomed, for ever.
-pub(super) async fn sync(catalog: Arc<Catalog>, cache: Arc<Cache>, fs: Arc<Fs>) {
+pub(super) async fn sync(catalog: Arc<Catalog>, cache: Arc<Cache>) {
     let mut interval = tokio::time::interval(SYNC);
     loop {
         interval.tick().await;
-        let (catalog, cache, fs) = (catalog.clone(), cache.clone(), fs.clone());
+        let (catalog, cache) = (catalog.clone(), cache.clone());
         let done = tokio::task::spawn_blocking(move || {
             if let Err(error) = catalog.sync() {
                 log::error!("the catalog can't be synced: {error}");
@@ -31,7 +30,6 @@ pub(super) async fn sync(catalog: Arc<Catalog>, cache: Arc<Cache>, fs: Arc<Fs>) 
             if let Err(error) = catalog.checkpoint().and_then(|_| cache.sweep()) {
                 log::error!("the catalog can't be tidied: {error}");
             }
-            fs.close_again();
         });
         // A panic in there was logged, and the next round tries again.
         let _ = done.await;

@@ -55,20 +55,20 @@ impl Fs {
         self.getattr(ino)
     }
 
-    /// Whether `ino` is being written.
-    pub fn is_dirty(&self, ino: Ino) -> bool {
-        self.dirty_file(ino).is_some()
+    /// Whether somebody may be writing to `ino`.
+    pub fn is_being_written(&self, ino: Ino) -> bool {
+        self.open.of(ino).is_some_and(|open| open.lock().writers > 0)
     }
 
     /// The inode that `read` gets from the catalog, with what the store's file knows better while it is written.
     pub(super) fn fresh(&self, read: impl Fn() -> Result<Inode>) -> Result<Inode> {
         loop {
-            let before = self.open.closes();
+            let before = self.open.seals();
             let mut inode = read()?;
-            if self.overlay(&mut inode) || self.open.closes() == before {
+            if self.overlay(&mut inode) || self.open.seals() == before {
                 return Ok(inode);
             }
-            // Somebody closed a file in between, perhaps this one: then its size was sealed after the catalog was read.
+            // Files were sealed in between, perhaps this one: then the catalog learned its size after it was read.
         }
     }
 

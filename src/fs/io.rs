@@ -3,8 +3,6 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 
 use nix::errno::Errno;
 use rustix::buffer::spare_capacity;
@@ -21,7 +19,6 @@ use super::open::HandleId;
 use super::open::OpenFile;
 use super::open::OpenState;
 use super::open::Opened;
-use crate::catalog::ContentId;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::Start;
@@ -100,50 +97,6 @@ impl Fs {
         Ok(self.catalog.sync()?)
     }
 
-    /// Closes a handle. The last close of a writer seals what was written; the last close of all forgets a file
-    /// without a name. While the catalog can't note that, the file stays as if it were open, and is closed again by
-    /// [`Fs::close_again`]: nothing that was written is forgotten.
-    pub fn release(&self, handle: HandleId) -> Result<()> {
-        let closed = self.close(handle);
-        if let Err(Error::Catalog(crate::catalog::Error::Full | crate::catalog::Error::Sqlite(_))) = &closed {
-            self.unclosed().push(handle);
-        }
-        closed
-    }
-
-    /// Closes the handles that couldn't be closed when they were released. Called now and then.
-    pub fn close_again(&self) {
-        let handles = std::mem::take(&mut *self.unclosed());
-        for handle in handles {
-            if let Err(error) = self.release(handle) {
-                log::error!("a file that was written can't be noted as closed, and will be later: {error}");
-            }
-        }
-    }
-
-    fn unclosed(&self) -> MutexGuard<'_, Vec<HandleId>> {
-        self.unclosed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn close(&self, handle: HandleId) -> Result<()> {
-        let mut done = Ok(());
-        let closed = self.open.close(handle, |open, state, wrote| {
-            let sealed = if wrote && state.writers == 0 { self.seal(state) } else { Ok(()) };
-            let forgotten = if state.handles == 0 && state.orphan { self.forget(open.ino) } else { Ok(()) };
-            match sealed.and(forgotten) {
-                Err(error @ Error::Catalog(crate::catalog::Error::Full | crate::catalog::Error::Sqlite(_))) => {
-                    Err(error)
-                }
-                // Nothing that another try would change.
-                other => {
-                    done = other;
-                    Ok(())
-                }
-            }
-        });
-        closed.unwrap_or(Err(Error::Errno(Errno::EBADF))).and(done)
-    }
-
     /// Where data or a hole begins at or after `offset` (lseek(2)). Everything that isn't local counts as data.
     pub fn seek(&self, handle: HandleId, offset: u64, hole: bool) -> Result<u64> {
         let (open, _) = self.open.handle(handle).ok_or(Errno::EBADF)?;
@@ -182,7 +135,7 @@ impl Fs {
                 return Err(Error::Cold(Need { content: id, first: 0, last: content.size.saturating_sub(1) }));
             }
         }
-        let fresh = new_id();
+        let fresh = self.ids.next();
         // A content that keeps bytes keeps its file; any other needs one before a row may name it.
         let made = match (inode.content, start) {
             (None, _) | (Some(_), Start::Empty) => Some(self.store.create(fresh).map_err(|error| spool(error, 0))?),
@@ -249,11 +202,6 @@ impl Fs {
         let bytes = read_at(&file, offset, wanted)?;
         if bytes.len() == wanted { Ok(bytes) } else { Err(Errno::EIO.into()) }
     }
-}
-
-/// A new content's number.
-pub(super) fn new_id() -> ContentId {
-    rand::random_range(1..=ContentId::MAX)
 }
 
 /// Reads `size` bytes at `offset`; fewer only at the end of the file.

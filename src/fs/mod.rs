@@ -8,11 +8,13 @@
 //! read from there, so no operation has to be repeated in the catalog and a crash loses nothing. Once it is sealed the
 //! catalog knows.
 //!
-//! **Lock order.** The table of open files (`open::Table`), then one open file's state, then the catalog (whose lock is
-//! innermost). No lock is held over a read or write of bytes.
+//! **Lock order.** Who settles closed files (`seal::Closed::settling`), then the table of open files (`open::Table`), then an
+//! open file's state, then the catalog (whose lock is innermost). Only who settles locks more than one state at once. No
+//! lock is held over a read or write of bytes.
 
 mod attr;
 mod error;
+mod ids;
 mod io;
 mod names;
 mod open;
@@ -73,8 +75,8 @@ pub struct Fs {
     with_xattrs: Mutex<HashSet<Ino>>,
     /// Rung when a content was sealed.
     sealed: Arc<Notify>,
-    /// Handles whose release the catalog couldn't note yet.
-    unclosed: Mutex<Vec<HandleId>>,
+    closed: seal::Closed,
+    ids: ids::Ids,
     /// Whether it was logged that the disk is full, since it last had room.
     full: AtomicBool,
 }
@@ -124,7 +126,8 @@ impl Fs {
             open: open::Table::default(),
             with_xattrs,
             sealed,
-            unclosed: Mutex::default(),
+            closed: seal::Closed::default(),
+            ids: ids::Ids::new(),
             full: AtomicBool::new(false),
         })
     }

@@ -1,5 +1,7 @@
 //! Names: lookup, create, link, unlink, rename, directory streams.
 
+use std::os::unix::fs::MetadataExt;
+
 use nix::errno::Errno;
 
 use super::Caller;
@@ -8,9 +10,9 @@ use super::Fs;
 use super::HandleId;
 use super::Opened;
 use super::Result;
+use super::attr::nanos;
 use super::check_name;
 use super::error::spool;
-use super::io::new_id;
 use super::open::Bytes;
 use crate::catalog::Entry;
 use crate::catalog::Ino;
@@ -41,11 +43,11 @@ impl Fs {
 
     /// Up to `limit` entries of `dir` after `cookie` (0: from the first), without `.` and `..`.
     pub fn readdir(&self, dir: Ino, cookie: u64, limit: usize) -> Result<Vec<Entry>> {
-        let before = self.open.closes();
+        let before = self.open.seals();
         let mut entries = self.catalog.readdir(dir, cookie, limit)?;
         for entry in &mut entries {
             let file = entry.inode.kind() == Kind::File;
-            if file && !self.overlay(&mut entry.inode) && self.open.closes() != before {
+            if file && !self.overlay(&mut entry.inode) && self.open.seals() != before {
                 // It may have been sealed since. One that is gone meanwhile is listed as it was.
                 entry.inode = self.getattr(entry.inode.ino).unwrap_or_else(|_| entry.inode.clone());
             }
@@ -90,8 +92,9 @@ impl Fs {
     pub fn create(&self, parent: Ino, name: &[u8], mode: u32, caller: Caller) -> Result<(Inode, Opened)> {
         check_name(name)?;
         self.check_room(0)?;
-        let content = new_id();
+        let content = self.ids.next();
         let file = self.store.create(content).map_err(|error| spool(error, 0))?;
+        let born = file.metadata()?;
         let new = NewInode {
             mode: Kind::File.bits() | mode & 0o7777,
             uid: caller.uid,
@@ -100,14 +103,14 @@ impl Fs {
             target: None,
             content: Some(content),
         };
-        let inode = match self.catalog.create(parent, name, new, now()) {
+        // From its first moment the file's times are those of its file in the store.
+        let inode = match self.catalog.create(parent, name, new, nanos(born.mtime(), born.mtime_nsec())) {
             Ok(inode) => inode,
             Err(error) => {
                 self.cache.discard(Some(content));
                 return Err(error.into());
             }
         };
-        super::attr::set_mtime(&file, inode.mtime)?;
         let (handle, open): (HandleId, _) = self.open.open(inode.ino, true);
         open.lock().bytes = Bytes::Dirty(content, std::sync::Arc::new(file));
         Ok((inode, Opened { handle, cold: false }))

@@ -26,7 +26,7 @@ pub struct Opened {
     pub cold: bool,
 }
 
-/// An inode that is open at least once.
+/// An inode that is open at least once, or that was, and has something left to be settled ([`super::seal`]).
 #[derive(Debug)]
 pub(super) struct OpenFile {
     pub(super) ino: Ino,
@@ -41,8 +41,22 @@ pub(super) struct OpenState {
     pub(super) writers: u32,
     /// Whether the inode has lost its last name.
     pub(super) orphan: bool,
+    /// Whether it is among the files to be settled.
+    pub(super) listed: bool,
     /// Where the bytes are.
     pub(super) bytes: Bytes,
+}
+
+impl OpenState {
+    /// Whether something was written that nobody can add to any more, and that the catalog doesn't know yet.
+    pub(super) fn is_to_be_sealed(&self) -> bool {
+        self.writers == 0 && !self.orphan && matches!(self.bytes, Bytes::Dirty(..))
+    }
+
+    /// Whether nothing needs the inode any more.
+    pub(super) fn is_to_be_forgotten(&self) -> bool {
+        self.handles == 0 && self.orphan
+    }
 }
 
 /// Where an open file's bytes are.
@@ -74,7 +88,7 @@ struct Handle {
 #[derive(Default)]
 pub(super) struct Table {
     next: AtomicU64,
-    closes: AtomicU64,
+    seals: AtomicU64,
     inner: RwLock<Inner>,
 }
 
@@ -111,9 +125,9 @@ impl Table {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).files.get(&ino).cloned()
     }
 
-    /// Notes that an inode has lost its last name, if it is open, and answers whether it is.
+    /// Notes that an inode has lost its last name, if it is open or to be settled, and answers whether it is.
     pub(super) fn mark_orphan(&self, ino: Ino) -> bool {
-        // With the table's lock, so that its last close comes either before this, or sees the mark.
+        // With the table's lock, so that whoever takes it out of the table has either not come yet, or is through.
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let open = inner.files.get(&ino);
         if let Some(file) = open {
@@ -122,38 +136,50 @@ impl Table {
         open.is_some()
     }
 
-    /// Closes a handle. Answers its file, whether the handle could write, and calls `last` with the file's state while
-    /// nobody can open it anew, so that what it decides stays true. If that fails, the handle stays open.
-    pub(super) fn close<E>(
-        &self,
-        id: HandleId,
-        last: impl FnOnce(&OpenFile, &mut OpenState, bool) -> Result<(), E>,
-    ) -> Option<Result<(), E>> {
+    /// Closes a handle, and answers its file if that has to be settled and isn't listed for it yet: it stays in the table
+    /// until [`Table::settled`].
+    ///
+    /// # Errors
+    /// None, for a handle that isn't open.
+    pub(super) fn close(&self, id: HandleId) -> Option<Option<Arc<OpenFile>>> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let handle = inner.handles.remove(&id)?;
-        let mut state = handle.file.lock();
+        let Handle { file, writes } = inner.handles.remove(&id)?;
+        let mut state = file.lock();
         state.handles -= 1;
-        state.writers -= u32::from(handle.writes);
-        let answer = last(&handle.file, &mut state, handle.writes);
-        if answer.is_err() {
-            state.handles += 1;
-            state.writers += u32::from(handle.writes);
-            drop(state);
-            inner.handles.insert(id, handle);
-            return Some(answer);
+        state.writers -= u32::from(writes);
+        let unsettled = state.is_to_be_sealed() || state.is_to_be_forgotten();
+        if state.handles == 0 && !unsettled {
+            inner.files.remove(&file.ino);
         }
-        if state.handles == 0 {
-            inner.files.remove(&handle.file.ino);
-        }
-        self.closes.fetch_add(u64::from(handle.writes), Ordering::Relaxed);
-        Some(answer)
+        let newly = unsettled && !std::mem::replace(&mut state.listed, true);
+        drop(state);
+        Some(newly.then_some(file))
     }
 
-    /// How many writers' handles have been closed. What the catalog said before the number grew may be older than what
-    /// a close has sealed since.
-    pub(super) fn closes(&self) -> u64 {
-        // With the table's lock, so that a close that is under way is waited for.
-        let _inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        self.closes.load(Ordering::Relaxed)
+    /// Takes files that have been settled out of the table, unless they are open, or were written again meanwhile. Answers
+    /// those that lost their last name and that nobody has open.
+    pub(super) fn settled(&self, files: &[Arc<OpenFile>]) -> Vec<Arc<OpenFile>> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let mut nameless = Vec::new();
+        for file in files {
+            let state = file.lock();
+            if state.handles == 0 && !state.listed {
+                inner.files.remove(&file.ino);
+                if state.orphan {
+                    nameless.push(file.clone());
+                }
+            }
+        }
+        nameless
+    }
+
+    /// Says that the catalog has learned what was written to files, whose states the caller has locked.
+    pub(super) fn count_seals(&self) {
+        self.seals.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often files were sealed. What the catalog said before the number grew may be older than what it was told then.
+    pub(super) fn seals(&self) -> u64 {
+        self.seals.load(Ordering::Acquire)
     }
 }

@@ -1,33 +1,170 @@
-//! From open to waiting for the upload: what the last close does, and what a start does for closes that never came.
+//! From open to waiting for the upload: what follows the last close, and what a start does for closes that never came.
+//!
+//! A close is answered at once; a moment later the files that were closed are *settled*, many in one transaction of the
+//! catalog: those that were written are sealed, with the size and times that their file in the store has, and those without
+//! a name are forgotten. Until then a file counts as open, so nobody sees a difference; and if the process dies before,
+//! the next start does the same for every content that is still dirty ([`Fs::recover`]).
+//!
+//! While the catalog can't note it (its disk is full), closed files stay as if they were open, and are settled later:
+//! nothing that was written is forgotten.
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
 
 use super::Fs;
+use super::HandleId;
 use super::Result;
 use super::attr::nanos;
 use super::open::Bytes;
+use super::open::OpenFile;
 use super::open::OpenState;
+use crate::catalog::Content;
+use crate::catalog::ContentId;
+use crate::catalog::FileId;
 use crate::catalog::Ino;
+use crate::catalog::Seal;
 use crate::catalog::now;
 
-impl Fs {
-    /// Seals what was written, unless the file has no name any more.
-    pub(super) fn seal(&self, state: &mut OpenState) -> Result<()> {
-        let Bytes::Dirty(id, file) = &state.bytes else { return Ok(()) };
-        if state.orphan {
-            // Forgotten at the last close of all; until then its readers find its bytes here.
-            return Ok(());
+/// How long closed files are gathered before they are settled.
+const GATHER: Duration = Duration::from_millis(10);
+/// How long to wait when the catalog couldn't note what was closed.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How many files are settled at once; whoever closes more than that does it himself, so that they don't pile up.
+const BATCH: usize = 128;
+
+/// The files that wait to be settled.
+#[derive(Default)]
+pub(super) struct Closed {
+    files: Mutex<Vec<Arc<OpenFile>>>,
+    /// Held by whoever settles: it locks the states of many files, and two who did that would wait for each other.
+    settling: Mutex<()>,
+    /// Rung when there is the first.
+    bell: tokio::sync::Notify,
+}
+
+impl Closed {
+    fn files(&self) -> MutexGuard<'_, Vec<Arc<OpenFile>>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a file, and answers how many there are.
+    fn push(&self, file: Arc<OpenFile>) -> usize {
+        let mut files = self.files();
+        files.push(file);
+        if files.len() == 1 {
+            self.bell.notify_one();
         }
-        let (id, file) = (*id, file.clone());
+        files.len()
+    }
+}
+
+impl Fs {
+    /// Closes a handle. Once a file has no writer any more, what was written is sealed soon; once nobody has it open, it is
+    /// forgotten if it has no name.
+    ///
+    /// # Errors
+    /// EBADF for a handle that isn't open.
+    pub fn release(&self, handle: HandleId) -> Result<()> {
+        let Some(unsettled) = self.open.close(handle) else { return Err(nix::errno::Errno::EBADF.into()) };
+        if let Some(file) = unsettled
+            && self.closed.push(file) >= BATCH
+            && let Ok(_one) = self.closed.settling.try_lock()
+        {
+            // What can't be settled now is tried again, and complained of, by settle_always().
+            let _ = self.settle_some();
+        }
+        Ok(())
+    }
+
+    /// Settles what was closed before the call.
+    ///
+    /// # Errors
+    /// The catalog's; then the rest is still to be settled.
+    pub fn settle(&self) -> Result<()> {
+        let _one = self.closed.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.settle_some()? {}
+        Ok(())
+    }
+
+    /// Settles closed files as they come, for ever.
+    pub async fn settle_always(self: Arc<Self>) {
+        loop {
+            self.closed.bell.notified().await;
+            tokio::time::sleep(GATHER).await;
+            let fs = self.clone();
+            let settled = tokio::task::spawn_blocking(move || fs.settle()).await;
+            // A panic in there was logged.
+            if let Ok(Err(error)) = settled {
+                log::error!("files that were written can't be noted as closed, and will be later: {error}");
+                tokio::time::sleep(PAUSE).await;
+                self.closed.bell.notify_one();
+            }
+        }
+    }
+
+    /// Settles up to [`BATCH`] files, with `settling` locked, and answers whether there were any.
+    fn settle_some(&self) -> Result<bool> {
+        let batch: Vec<Arc<OpenFile>> = {
+            let mut files = self.closed.files();
+            let count = files.len().min(BATCH);
+            files.drain(..count).collect()
+        };
+        if let Err(error) = self.seal_all(&batch) {
+            self.closed.files().extend(batch);
+            return Err(error);
+        }
+        let mut nameless = self.open.settled(&batch).into_iter();
+        while let Some(file) = nameless.next() {
+            if let Err(error) = self.forget(file.ino) {
+                let mut files = self.closed.files();
+                files.push(file);
+                files.extend(nameless);
+                return Err(error);
+            }
+        }
+        Ok(!batch.is_empty())
+    }
+
+    /// Seals those of `files` that are to be.
+    fn seal_all(&self, files: &[Arc<OpenFile>]) -> Result<()> {
+        // Locked until the catalog knows: nobody writes, opens or changes times meanwhile. No file is twice among them.
+        let mut states: Vec<MutexGuard<'_, OpenState>> = files.iter().map(|file| file.lock()).collect();
+        let mut written: Vec<&mut MutexGuard<'_, OpenState>> = Vec::new();
+        let mut seals = Vec::new();
+        for state in &mut states {
+            if let Bytes::Dirty(id, file) = &state.bytes
+                && state.is_to_be_sealed()
+            {
+                seals.push(self.what_to_seal(*id, file)?);
+                written.push(state);
+            }
+        }
+        if !seals.is_empty() {
+            let freed = self.catalog.seal(&seals)?;
+            self.open.count_seals();
+            for state in written {
+                if let Bytes::Dirty(id, file) = &state.bytes {
+                    let gone = freed.iter().any(|(content, _)| content == id);
+                    state.bytes = if gone { Bytes::Unknown } else { Bytes::Clean(*id, file.clone()) };
+                }
+            }
+            self.sealed.notify_one();
+            freed.into_iter().for_each(|(_, file)| self.cache.discard(file));
+        }
+        states.iter_mut().for_each(|state| state.listed = false);
+        Ok(())
+    }
+
+    fn what_to_seal(&self, content: ContentId, file: &File) -> Result<Seal> {
         let meta = file.metadata()?;
         let due = now().saturating_add(i64::try_from(self.settings.upload_delay.as_nanos()).unwrap_or(i64::MAX));
-        let times = (nanos(meta.mtime(), meta.mtime_nsec()), nanos(meta.ctime(), meta.ctime_nsec()));
-        let freed = self.catalog.seal(id, meta.len(), times, due)?;
-        self.cache.discard(freed);
-        state.bytes = if freed.is_none() { Bytes::Clean(id, file) } else { Bytes::Unknown };
-        self.sealed.notify_one();
-        Ok(())
+        let (mtime, ctime) = (nanos(meta.mtime(), meta.mtime_nsec()), nanos(meta.ctime(), meta.ctime_nsec()));
+        Ok(Seal { content, size: meta.len(), mtime, ctime, due })
     }
 
     /// Forgets `ino` if it has no name.
@@ -40,28 +177,32 @@ impl Fs {
     }
 
     /// Does what the closes would have done that a crash prevented: seals what was being written, with the size and time
-    /// that its file has, and forgets what had no name. Answers how many files were sealed.
+    /// that its file has, and forgets what had no name. Answers how many files were sealed. Nothing may be open.
     pub fn recover(&self) -> Result<usize> {
         for ino in self.catalog.orphans()? {
             self.forget(ino)?;
         }
         let dirty = self.catalog.dirty()?;
-        for content in &dirty {
-            let id = content.file.unwrap_or(content.id);
-            let file = match self.store.file(id) {
-                // Its row came to be, and the power went before its file's name was on the disk: it was never synced.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    log::warn!(
-                        "the bytes of content {:016x}, never synced, are lost: the file is empty now",
-                        content.id
-                    );
-                    self.store.create(id)?
-                }
-                other => other?,
-            };
-            let mut state = OpenState { bytes: Bytes::Dirty(content.id, Arc::new(file)), ..OpenState::default() };
-            self.seal(&mut state)?;
+        for batch in dirty.chunks(BATCH) {
+            let seals: Vec<Seal> = batch.iter().map(|content| self.recovered(content)).collect::<Result<_>>()?;
+            for (_, freed) in self.catalog.seal(&seals)? {
+                self.cache.discard(freed);
+            }
         }
+        self.sealed.notify_one();
         Ok(dirty.len())
+    }
+
+    fn recovered(&self, content: &Content) -> Result<Seal> {
+        let id: FileId = content.file.unwrap_or(content.id);
+        let file = match self.store.file(id) {
+            // Its row came to be, and the power went before its file's name was on the disk: it was never synced.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                log::warn!("the bytes of content {:016x}, never synced, are lost: the file is empty now", content.id);
+                self.store.create(id)?
+            }
+            other => other?,
+        };
+        self.what_to_seal(content.id, &file)
     }
 }

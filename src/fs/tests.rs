@@ -41,14 +41,20 @@ impl House {
     fn write(&self, name: &str, data: &[u8]) -> Ino {
         let (inode, opened) = self.fs.create(self.vault, name.as_bytes(), 0o644, ME).expect("create");
         self.fs.write(opened.handle, 0, data).expect("write");
-        self.fs.release(opened.handle).expect("release");
+        self.close(&opened);
         inode.ino
+    }
+
+    /// Closes a file, and doesn't wait until that is settled by itself.
+    fn close(&self, opened: &Opened) {
+        self.fs.release(opened.handle).expect("release");
+        self.fs.settle().expect("settle");
     }
 
     fn read(&self, ino: Ino) -> Result<Vec<u8>> {
         let opened = self.fs.open(ino, false).expect("open");
         let data = self.fs.read(opened.handle, 0, 1 << 20);
-        self.fs.release(opened.handle).expect("release");
+        self.close(&opened);
         data
     }
 
@@ -96,7 +102,7 @@ fn writing_to_a_cold_file() {
     assert!(matches!(house.fs.write(opened.handle, 5, b"!"), Err(Error::Cold(_))));
     house.fs.setattr(ino, Default::default(), Some(0)).expect("truncate");
     house.fs.write(opened.handle, 0, b"new").expect("write");
-    house.fs.release(opened.handle).expect("release");
+    house.close(&opened);
     assert_eq!(house.read(ino).expect("read"), b"new");
 }
 
@@ -112,7 +118,7 @@ fn writing_to_a_cached_file_takes_its_bytes_over() {
     assert_eq!(house.fs.getattr(ino).expect("attributes").mtime, before.mtime);
     house.fs.write(opened.handle, 4, b"p!").expect("write");
     assert_eq!(house.fs.getattr(ino).expect("attributes").size, 6);
-    house.fs.release(opened.handle).expect("release");
+    house.close(&opened);
     let after = house.fs.getattr(ino).expect("attributes");
     assert_eq!(house.read(ino).expect("read"), b"hellp!");
     assert_ne!(before.content, after.content);
@@ -129,9 +135,9 @@ fn unlinked_files_live_until_closed() {
     let reader = house.fs.open(inode.ino, false).expect("open through /proc/self/fd");
     let attr = house.fs.getattr(inode.ino).expect("attributes");
     assert_eq!((attr.nlink, attr.size), (0, 5));
-    house.fs.release(opened.handle).expect("release");
+    house.close(&opened);
     assert_eq!(house.fs.read(reader.handle, 0, 9).expect("read"), b"hello");
-    house.fs.release(reader.handle).expect("release");
+    house.close(&reader);
     assert!(matches!(house.fs.getattr(inode.ino), Err(Error::Catalog(crate::catalog::Error::NotFound))));
     assert!(house.fs.catalog.files().expect("files").is_empty());
 }
@@ -193,7 +199,7 @@ fn rename_over_an_open_file() {
     let opened = house.fs.open(old, false).expect("open");
     house.fs.rename((house.vault, b"b"), (house.vault, b"a"), RenameMode::Replace).expect("rename");
     assert_eq!(house.fs.read(opened.handle, 0, 9).expect("read"), b"old");
-    house.fs.release(opened.handle).expect("release");
+    house.close(&opened);
     assert_eq!(house.fs.lookup(house.vault, b"a").expect("lookup").ino, new);
     assert!(house.fs.getattr(old).is_err());
 }
@@ -214,6 +220,62 @@ fn a_file_tells_its_state() {
     assert!(house.fs.getxattr(ROOT, b"user.glacierfs.control").expect("socket").ends_with(b"control.sock"));
 }
 
+/// Promise: between a close and its settling nobody sees a difference: attributes, reopening, times, truncation and removal
+/// are as after it, and a kill in between loses nothing.
+#[test]
+fn closed_but_not_settled() {
+    let house = house();
+    let closed = |name: &str| {
+        let (inode, opened) = house.fs.create(house.vault, name.as_bytes(), 0o644, ME).expect("create");
+        house.fs.write(opened.handle, 0, b"hello").expect("write");
+        house.fs.release(opened.handle).expect("release");
+        inode.ino
+    };
+    let (seen, reopened, dated, removed, cut) = (closed("a"), closed("b"), closed("c"), closed("d"), closed("e"));
+    let before = house.fs.getattr(seen).expect("attributes");
+    assert_eq!(before.size, 5);
+    assert!(!house.fs.is_being_written(seen));
+    let opened = house.fs.open(reopened, true).expect("open");
+    house.fs.write(opened.handle, 5, b"!").expect("write");
+    let changes = Changes { mtime: Some(7), ..Changes::default() };
+    assert_eq!(house.fs.setattr(dated, changes, None).expect("times").mtime, 7);
+    house.fs.unlink(house.vault, b"d").expect("unlink");
+    assert_eq!(house.fs.setattr(cut, Changes::default(), Some(2)).expect("truncate").size, 2);
+    assert!(house.fs.catalog.due(i64::MAX, 9, &|_, _| false).expect("due").is_empty());
+
+    house.fs.settle().expect("settle");
+    let due = |count| assert_eq!(house.fs.catalog.due(i64::MAX, 9, &|_, _| false).expect("due").len(), count);
+    due(3);
+    let after = house.fs.getattr(seen).expect("attributes");
+    assert_eq!((after.size, after.mtime, after.ctime), (before.size, before.mtime, before.ctime));
+    assert_eq!(house.fs.getattr(dated).expect("attributes").mtime, 7);
+    assert!(house.fs.getattr(removed).is_err());
+    assert_eq!(house.read(cut).expect("read"), b"he");
+    house.close(&opened);
+    due(4);
+    assert_eq!(house.read(reopened).expect("read"), b"hello!");
+
+    closed("f");
+    let House { fs, tmp, .. } = house;
+    std::mem::forget(fs);
+    let again = open(tmp);
+    assert_eq!(again.fs.recover().expect("recover"), 1);
+    let found = again.fs.lookup(again.vault, b"f").expect("lookup");
+    assert_eq!(again.read(found.ino).expect("read"), b"hello");
+}
+
+/// Promise: closed files don't pile up, each with its descriptor, when nobody else finds the time to settle them.
+#[test]
+fn closed_files_do_not_pile_up() {
+    let house = house();
+    for n in 0..300 {
+        let (_, opened) = house.fs.create(house.vault, format!("f{n}").as_bytes(), 0o644, ME).expect("create");
+        house.fs.write(opened.handle, 0, b"x").expect("write");
+        house.fs.release(opened.handle).expect("release");
+    }
+    assert!(house.fs.catalog.queue().expect("queue").0 >= 200);
+}
+
 /// Promise: the kernel closes files behind the caller's back, so attributes are asked for and set while a file is being
 /// sealed. None of that is lost or shown as it was before the writing.
 #[test]
@@ -224,7 +286,7 @@ fn sealing_races_with_attributes() {
         let (inode, opened) = house.fs.create(house.vault, name.as_bytes(), 0o644, ME).expect("create");
         house.fs.write(opened.handle, 0, b"x").expect("write");
         std::thread::scope(|scope| {
-            scope.spawn(|| house.fs.release(opened.handle).expect("release"));
+            scope.spawn(|| house.close(&opened));
             scope.spawn(|| {
                 let changes = Changes { mtime: Some(round), ..Changes::default() };
                 house.fs.setattr(inode.ino, changes, None).expect("setattr");

@@ -78,7 +78,7 @@ impl Adapter {
     /// How long the kernel may keep `inode`'s attributes: not at all while its file is written, since stores through a
     /// memory mapping change them behind its back.
     fn ttl(&self, inode: &Inode) -> Duration {
-        if inode.kind() == Kind::File && self.shared.fs.is_dirty(inode.ino) { Duration::ZERO } else { LONG }
+        if inode.kind() == Kind::File && self.shared.fs.is_being_written(inode.ino) { Duration::ZERO } else { LONG }
     }
 
     fn entry(&self, result: Result<Inode>, reply: ReplyEntry) {
@@ -104,7 +104,7 @@ fn caller(req: &Request) -> Caller {
 /// that isn't all local is read directly.
 fn open_flags(opened: &Opened) -> FopenFlags {
     let cached = if opened.cold { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE };
-    // A close has nothing to wait for: what was written is in the spool, and the release seals it.
+    // A close has nothing to wait for: what was written is in the spool, and is sealed after the release.
     cached | FopenFlags::FOPEN_NOFLUSH
 }
 
@@ -171,7 +171,7 @@ impl fuser::Filesystem for Adapter {
         let shared = self.shared.clone();
         let answer = move |result: Result<Inode>| match result {
             Ok(inode) => {
-                let ttl = if shared.fs.is_dirty(inode.ino) { Duration::ZERO } else { LONG };
+                let ttl = if shared.fs.is_being_written(inode.ino) { Duration::ZERO } else { LONG };
                 reply.attr(&ttl, &attr(&inode));
             }
             Err(error) => reply.error(errno(&error)),
@@ -351,7 +351,7 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn flush(&self, _req: &Request, _ino: INodeNo, _fh: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
-        // What was written is in the spool already; the last close seals it.
+        // What was written is in the spool already, and is sealed after the last close.
         reply.ok();
     }
 

@@ -88,7 +88,15 @@ impl House {
     }
 
     fn seal(&self, id: ContentId, size: u64) {
-        self.catalog.seal(id, size, (1_500_000_000_000_000_001, 3), catalog::now()).expect("seal");
+        self.catalog
+            .seal(&[crate::catalog::Seal {
+                content: id,
+                size,
+                mtime: 1_500_000_000_000_000_001,
+                ctime: 3,
+                due: catalog::now(),
+            }])
+            .expect("seal");
         self.uploads.sealed.notify_one();
     }
 

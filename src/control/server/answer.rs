@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::catalog;
 use crate::control::wire::ErrorBody;
 use crate::control::wire::ErrorKind;
+use crate::fs;
 use crate::service;
 use crate::vault;
 
@@ -56,6 +57,12 @@ impl IntoResponse for Failure {
 
 impl From<catalog::Error> for Failure {
     fn from(error: catalog::Error) -> Self {
+        Failure::new(ErrorKind::Internal, &error)
+    }
+}
+
+impl From<fs::Error> for Failure {
+    fn from(error: fs::Error) -> Self {
         Failure::new(ErrorKind::Internal, &error)
     }
 }

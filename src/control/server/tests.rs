@@ -107,6 +107,7 @@ impl House {
         fs.write(opened.handle, 0, data).expect("write");
         if !open {
             fs.release(opened.handle).expect("close");
+            fs.settle().expect("settle");
         }
         inode.ino
     }
@@ -206,6 +207,7 @@ async fn ls_tells_the_state_of_each_file() {
     let odd = b"\xff\n%";
     let (_, opened) = fs.create(vault, odd, 0o600, ME).expect("create");
     fs.release(opened.handle).expect("close");
+    fs.settle().expect("settle");
 
     let root = house.client.ls(&text("")).await.expect("the root");
     let kinds: Vec<_> = root.iter().map(|entry| (entry.name.encode(), entry.kind, entry.state)).collect();
