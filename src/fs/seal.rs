@@ -31,7 +31,7 @@ use crate::catalog::Seal;
 use crate::catalog::now;
 
 /// How long closed files are gathered before they are settled.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(100);
 /// How long to wait when the catalog couldn't note what was closed.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How many files are settled at once; whoever closes more than that does it himself, so that they don't pile up.
