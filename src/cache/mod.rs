@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use order::Order;
 
@@ -26,10 +28,17 @@ pub struct Cache {
     order: Mutex<Order>,
     /// Bytes of the disk that files may not take.
     reserve: u64,
+    /// Bytes that files may take before the disk is asked again.
+    spare: AtomicU64,
 }
 
 /// How many bytes are given up at a time for new ones.
 const ROOM: u64 = 64 << 20;
+/// How many bytes are taken before the disk is asked again how much room it has, if there is plenty: asking costs as much as
+/// a small write. By so many the reserve may be overdrawn when others fill the disk at the same time.
+const SPARE: u64 = 8 << 20;
+/// What a file takes besides its bytes, about.
+const BLOCK: u64 = 4096;
 
 impl Cache {
     /// The cache of what `catalog` says is archived and local, to hold at most `limit` bytes.
@@ -41,7 +50,7 @@ impl Cache {
         for (id, bytes) in catalog.cached()? {
             order.insert(id, bytes);
         }
-        Ok(Cache { catalog, store, order: Mutex::new(order), reserve: 0 })
+        Ok(Cache { catalog, store, order: Mutex::new(order), reserve: 0, spare: AtomicU64::new(0) })
     }
 
     /// The same, leaving `reserve` bytes of the disk alone.
@@ -94,12 +103,22 @@ impl Cache {
     /// # Errors
     /// The disk can't be asked.
     pub fn ensure_room(&self, bytes: u64) -> std::io::Result<bool> {
-        while self.store.room()?.available.saturating_sub(self.reserve) < bytes.max(1) {
+        let wanted = bytes.saturating_add(BLOCK);
+        let take = |spare: u64| spare.checked_sub(wanted);
+        if self.spare.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+            return Ok(true);
+        }
+        loop {
+            let free = self.store.room()?.available.saturating_sub(self.reserve);
+            if free >= bytes.max(1) {
+                self.spare.store((free / 8).min(SPARE), Ordering::Relaxed);
+                return Ok(true);
+            }
+            self.spare.store(0, Ordering::Relaxed);
             if !self.make_room(bytes.max(ROOM)) {
                 return Ok(false);
             }
         }
-        Ok(true)
     }
 
     /// Bytes, contents, and the limit in bytes.

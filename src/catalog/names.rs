@@ -215,8 +215,14 @@ impl Catalog {
     pub fn setattr(&self, ino: Ino, changes: Changes, now: i64) -> Result<Inode> {
         self.write(|tx| {
             tx.prepare_cached(
-                "UPDATE inode SET mode = (mode & ~4095) | COALESCE(?2, mode & 4095), uid = COALESCE(?3, uid),
-                 gid = COALESCE(?4, gid), atime = COALESCE(?5, atime), mtime = COALESCE(?6, mtime), ctime = ?7
+                // 61440 is S_IFMT, 16384 S_IFDIR, 2048 S_ISUID, 1024 S_ISGID, 8 S_IXGRP.
+                "UPDATE inode SET
+                 mode = CASE
+                     WHEN ?2 IS NOT NULL THEN (mode & ~4095) | ?2
+                     WHEN ?8 AND mode & 61440 <> 16384 THEN mode & ~(2048 | ((mode & 8) * 128))
+                     ELSE mode END,
+                 uid = COALESCE(?3, uid), gid = COALESCE(?4, gid), atime = COALESCE(?5, atime),
+                 mtime = COALESCE(?6, mtime), ctime = ?7
                  WHERE ino = ?1",
             )?
             .execute(params![
@@ -226,7 +232,8 @@ impl Catalog {
                 changes.gid,
                 changes.atime,
                 changes.mtime,
-                now
+                now,
+                changes.drop_set_ids
             ])?;
             inode(tx, ino)
         })

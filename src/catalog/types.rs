@@ -155,6 +155,9 @@ pub struct Changes {
     pub atime: Option<i64>,
     /// Last change of the bytes.
     pub mtime: Option<i64>,
+    /// Take away what a write by somebody else, or a change of owner, takes away: set-user-ID, and set-group-ID of what its
+    /// group may execute (write(2), chown(2)). Directories keep theirs.
+    pub drop_set_ids: bool,
 }
 
 /// How far a content is on its way from written to archived.

@@ -41,16 +41,26 @@ impl Fs {
         if let Some(size) = size {
             self.truncate(ino, size)?;
         }
+        let open = self.open.of(ino);
+        let mut inexact = false;
         {
             // While it is locked it isn't sealed, which would take the time that the file has.
-            let open = self.open.of(ino);
-            let state = open.as_ref().map(|open| open.lock());
+            let mut state = open.as_ref().map(|open| open.lock());
             self.catalog.setattr(ino, changes, now())?;
-            if let (Some(mtime), Some(Bytes::Dirty(_, file))) =
-                (changes.mtime, state.as_ref().map(|state| &state.bytes))
-            {
-                set_mtime(file, mtime)?;
+            if let Some(state) = &mut state {
+                state.plain &= changes.mode.is_none();
+                if let (Some(mtime), Bytes::Dirty(_, file)) = (changes.mtime, &state.bytes) {
+                    set_mtime(file, mtime)?;
+                    let meta = file.metadata()?;
+                    let kept = nanos(meta.mtime(), meta.mtime_nsec());
+                    inexact = kept != mtime;
+                    state.mtime = inexact.then_some((kept, mtime));
+                }
             }
+        }
+        if inexact {
+            // If it is closed, the catalog is told at once: after a crash the file's time is all there is.
+            self.settle()?;
         }
         self.getattr(ino)
     }
@@ -74,20 +84,15 @@ impl Fs {
 
     /// Puts into `inode` what the store's file knows better, if it is being written, and answers whether it is.
     pub(super) fn overlay(&self, inode: &mut Inode) -> bool {
-        let Some(file) = self.dirty_file(inode.ino) else { return false };
+        let Some(open) = self.open.of(inode.ino) else { return false };
+        let state = open.lock();
+        let Bytes::Dirty(_, file) = &state.bytes else { return false };
         if let Ok(meta) = file.metadata() {
             inode.size = meta.len();
-            inode.mtime = nanos(meta.mtime(), meta.mtime_nsec());
+            inode.mtime = state.mtime(nanos(meta.mtime(), meta.mtime_nsec()));
             inode.ctime = inode.ctime.max(nanos(meta.ctime(), meta.ctime_nsec()));
         }
         true
-    }
-
-    fn dirty_file(&self, ino: Ino) -> Option<std::sync::Arc<File>> {
-        match &self.open.of(ino)?.lock().bytes {
-            Bytes::Dirty(_, file) => Some(file.clone()),
-            _ => None,
-        }
     }
 
     fn truncate(&self, ino: Ino, size: u64) -> Result<()> {

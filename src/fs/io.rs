@@ -19,6 +19,7 @@ use super::open::HandleId;
 use super::open::OpenFile;
 use super::open::OpenState;
 use super::open::Opened;
+use crate::catalog::Changes;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::Start;
@@ -63,18 +64,34 @@ impl Fs {
         read_at(&file, offset, size)
     }
 
-    /// Writes `data` at `offset`, all of it.
+    /// Writes `data` at `offset`, all of it; and takes set-ID bits away first if `drop_set_ids`.
     ///
     /// # Errors
     /// [`Error::Cold`] when bytes that stay aren't local, [`Error::Full`] when the spool's disk has no room.
-    pub fn write(&self, handle: HandleId, offset: u64, data: &[u8]) -> Result<()> {
+    pub fn write(&self, handle: HandleId, offset: u64, data: &[u8], drop_set_ids: bool) -> Result<()> {
         let (open, writes) = self.open.handle(handle).ok_or(Errno::EBADF)?;
         if !writes {
             return Err(Errno::EBADF.into());
         }
         self.check_room(data.len() as u64)?;
+        if drop_set_ids {
+            self.drop_set_ids(&open)?;
+        }
         let file = self.dirty(&open, Start::Keep)?;
         file.write_all_at(data, offset).map_err(|error| spool(error, data.len() as u64))
+    }
+
+    fn drop_set_ids(&self, open: &OpenFile) -> Result<()> {
+        const SET_IDS: u32 = libc::S_ISUID | libc::S_ISGID;
+        let mut state = open.lock();
+        if !state.plain {
+            if self.catalog.inode(open.ino)?.mode & SET_IDS != 0 {
+                let changes = Changes { drop_set_ids: true, ..Changes::default() };
+                self.catalog.setattr(open.ino, changes, now())?;
+            }
+            state.plain = true;
+        }
+        Ok(())
     }
 
     /// Makes a file's bytes, and every name and attribute so far, survive a power cut.

@@ -43,6 +43,11 @@ pub(super) struct OpenState {
     pub(super) orphan: bool,
     /// Whether it is among the files to be settled.
     pub(super) listed: bool,
+    /// Whether it is known to have no set-ID bits that a write would have to take away.
+    pub(super) plain: bool,
+    /// An explicit modification time that the file in the store can't have as it is (not every disk goes back to 1900):
+    /// what the file has for it, and what was meant. It holds as long as the file still has that.
+    pub(super) mtime: Option<(i64, i64)>,
     /// Where the bytes are.
     pub(super) bytes: Bytes,
 }
@@ -51,6 +56,11 @@ impl OpenState {
     /// Whether something was written that nobody can add to any more, and that the catalog doesn't know yet.
     pub(super) fn is_to_be_sealed(&self) -> bool {
         self.writers == 0 && !self.orphan && matches!(self.bytes, Bytes::Dirty(..))
+    }
+
+    /// The modification time of a file that is written, whose file in the store has `mtime`.
+    pub(super) fn mtime(&self, mtime: i64) -> i64 {
+        self.mtime.filter(|(kept, _)| *kept == mtime).map_or(mtime, |(_, meant)| meant)
     }
 
     /// Whether nothing needs the inode any more.

@@ -140,7 +140,8 @@ impl Fs {
             if let Bytes::Dirty(id, file) = &state.bytes
                 && state.is_to_be_sealed()
             {
-                seals.push(self.what_to_seal(*id, file)?);
+                let seal = self.what_to_seal(*id, file)?;
+                seals.push(Seal { mtime: state.mtime(seal.mtime), ..seal });
                 written.push(state);
             }
         }

@@ -108,6 +108,16 @@ fn open_flags(opened: &Opened) -> FopenFlags {
     cached | FopenFlags::FOPEN_NOFLUSH
 }
 
+/// Whether a change of attributes takes set-ID bits away, which with FUSE_HANDLE_KILLPRIV_V2 is ours to do: one of the owner
+/// does, one of the size does unless it is root's, and one of nothing at all is what the kernel sends before a write that does.
+/// (Its flag for that, FATTR_KILL_SUIDGID, isn't handed on by fuser.)
+fn takes_set_ids(req: &Request, changes: &Changes, size: Option<u64>) -> bool {
+    let chown = changes.uid.is_some() || changes.gid.is_some();
+    let nothing =
+        changes.mode.is_none() && changes.atime.is_none() && changes.mtime.is_none() && !chown && size.is_none();
+    chown || nothing || (size.is_some() && req.uid() != 0)
+}
+
 /// Whether a failed try is to be parked rather than answered.
 fn is_lacking(error: &Error) -> bool {
     matches!(error, Error::Cold(_) | Error::Full(_))
@@ -121,6 +131,9 @@ impl fuser::Filesystem for Adapter {
             InitFlags::FUSE_CACHE_SYMLINKS,
             InitFlags::FUSE_EXPORT_SUPPORT,
             InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+            // Without it the kernel asks for `security.capability` before each write. What it wants in return: see
+            // `takes_set_ids()`.
+            InitFlags::FUSE_HANDLE_KILLPRIV_V2,
         ] {
             // An older kernel lacks some of them, and goes without.
             let _ = config.add_capabilities(wanted);
@@ -167,7 +180,9 @@ impl fuser::Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let changes = Changes { mode, uid, gid, atime: atime.map(nanos), mtime: mtime.map(nanos) };
+        let mut changes =
+            Changes { mode, uid, gid, atime: atime.map(nanos), mtime: mtime.map(nanos), drop_set_ids: false };
+        changes.drop_set_ids = takes_set_ids(req, &changes, size);
         let shared = self.shared.clone();
         let answer = move |result: Result<Inode>| match result {
             Ok(inode) => {
@@ -330,7 +345,7 @@ impl fuser::Filesystem for Adapter {
         fh: FileHandle,
         offset: u64,
         data: &[u8],
-        _write_flags: WriteFlags,
+        write_flags: WriteFlags,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
@@ -341,10 +356,11 @@ impl fuser::Filesystem for Adapter {
             Ok(()) => reply.written(length),
             Err(error) => reply.error(errno(&error)),
         };
-        match self.shared.fs.write(fh.0, offset, data) {
+        let drop_set_ids = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
+        match self.shared.fs.write(fh.0, offset, data, drop_set_ids) {
             Err(lacking) if is_lacking(&lacking) => {
                 let data = data.to_vec();
-                self.shared.park(req.pid(), lacking, move |fs| fs.write(fh.0, offset, &data), answer);
+                self.shared.park(req.pid(), lacking, move |fs| fs.write(fh.0, offset, &data, drop_set_ids), answer);
             }
             result => answer(result),
         }

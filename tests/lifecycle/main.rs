@@ -7,6 +7,7 @@ mod full_disk;
 mod interrupts;
 mod kills;
 mod rebuild;
+mod set_ids;
 
 use std::path::Path;
 use std::path::PathBuf;

@@ -14,7 +14,6 @@ use serde::de::DeserializeOwned;
 use crate::catalog;
 use crate::control::wire::ErrorBody;
 use crate::control::wire::ErrorKind;
-use crate::fs;
 use crate::service;
 use crate::vault;
 
@@ -57,12 +56,6 @@ impl IntoResponse for Failure {
 
 impl From<catalog::Error> for Failure {
     fn from(error: catalog::Error) -> Self {
-        Failure::new(ErrorKind::Internal, &error)
-    }
-}
-
-impl From<fs::Error> for Failure {
-    fn from(error: fs::Error) -> Self {
         Failure::new(ErrorKind::Internal, &error)
     }
 }

@@ -20,10 +20,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::extract::Request;
 use axum::extract::State;
 use axum::http::Method;
 use axum::http::StatusCode;
 use axum::http::Uri;
+use axum::middleware;
+use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
@@ -137,7 +140,16 @@ fn router(server: Arc<Server>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn_with_state(server.clone(), settle))
         .with_state(server)
+}
+
+/// Has what was closed before a request settled before its answer, so that who closes a file and asks finds it closed.
+async fn settle(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let fs = server.daemon.fs.clone();
+    // What can't be settled is tried again, and complained of, elsewhere; until then it is as if it were open.
+    let _ = tokio::task::spawn_blocking(move || fs.settle()).await;
+    next.run(request).await
 }
 
 async fn stop(State(server): State<Arc<Server>>, Body(stop): Body<wire::Stop>) -> StatusCode {

@@ -139,12 +139,9 @@ pub(super) async fn flush(
     let wish = Wish::Flush(request.paths.clone());
     let anew = !server.waits.is_waiting(&wish);
     let all = request.paths.is_empty() || request.paths.iter().any(tree::is_root);
-    let pending = blocking(move || {
-        daemon.fs.settle()?;
-        match all {
-            true => flush_all(&daemon, anew),
-            false => flush_paths(&daemon, &request.paths, anew),
-        }
+    let pending = blocking(move || match all {
+        true => flush_all(&daemon, anew),
+        false => flush_paths(&daemon, &request.paths, anew),
     });
     let pending = pending.await?;
     server.waits.answered(wish);
