@@ -174,7 +174,10 @@ impl Table {
         for file in files {
             let state = file.lock();
             if state.handles == 0 && !state.listed {
-                inner.files.remove(&file.ino);
+                // It may have been opened, closed and opened anew since, which made another entry.
+                if inner.files.get(&file.ino).is_some_and(|entry| Arc::ptr_eq(entry, file)) {
+                    inner.files.remove(&file.ino);
+                }
                 if state.orphan {
                     nameless.push(file.clone());
                 }
@@ -191,5 +194,31 @@ impl Table {
     /// How often files were sealed. What the catalog said before the number grew may be older than what it was told then.
     pub(super) fn seals(&self) -> u64 {
         self.seals.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Promise: settling a file takes nothing from who has opened it again meanwhile.
+    #[test]
+    fn opened_again_while_it_is_settled() {
+        let table = Table::default();
+        let (writer, first) = table.open(7, true);
+        let file = Arc::new(tempfile::tempfile().expect("a file"));
+        first.lock().bytes = Bytes::Dirty(1, file.clone());
+        let closed = table.close(writer).expect("was open").expect("is to be settled");
+        // As sealing leaves it.
+        {
+            let mut state = closed.lock();
+            state.bytes = Bytes::Clean(1, file);
+            state.listed = false;
+        }
+        let (reader, _) = table.open(7, false);
+        assert!(table.close(reader).expect("was open").is_none(), "nothing is left to be settled");
+        let (_, again) = table.open(7, true);
+        assert!(table.settled(&[closed]).is_empty());
+        assert!(Arc::ptr_eq(&table.of(7).expect("still open"), &again));
     }
 }
