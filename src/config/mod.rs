@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::ProfileFileRegionProvider;
 
+pub use crate::util::tier::Tier;
 pub use error::Error;
 pub use gather::Entry;
 pub use gather::Gathered;
@@ -27,7 +28,6 @@ pub use table::Default;
 pub use table::Kind;
 pub use table::SETTINGS;
 pub use table::Setting;
-pub use value::Tier;
 pub use value::mountpoint;
 
 /// The settings of this process: its environment and files, with these flags (key and value), `-o` options and named

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Error;
 use super::gather::Gathered;
 use super::value;
-use super::value::Tier;
+use crate::util::tier::Tier;
 
 /// How a setting's value is written in a TOML file. Everywhere else a value is text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,55 +1,14 @@
 //! From the text of a value to its type: one small function a kind of value. `None` means "not allowed"; the message,
 //! which names the setting, the value and what is allowed, is made in one place from the table.
 
-use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::util::size;
 use crate::util::size::GIB;
 use crate::util::size::MIB;
-
-/// How fast, and for how much money, the service brings an archive back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
-    /// Minutes, dearest.
-    Expedited,
-    /// Hours (3 to 5 at AWS).
-    Standard,
-    /// Half a day (5 to 12 hours at AWS), cheapest.
-    Bulk,
-}
-
-impl Tier {
-    /// The service's own word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Tier::Expedited => "Expedited",
-            Tier::Standard => "Standard",
-            Tier::Bulk => "Bulk",
-        }
-    }
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Tier {
-    type Err = String;
-
-    /// Reads a tier's name in any mix of cases.
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Tier::Expedited, Tier::Standard, Tier::Bulk]
-            .into_iter()
-            .find(|tier| tier.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| format!("{text:?} is not a tier: allowed is expedited, standard or bulk"))
-    }
-}
+use crate::util::tier::Tier;
 
 pub(super) fn text(text: &str) -> Option<String> {
     (!text.trim().is_empty()).then(|| text.to_owned())

@@ -155,9 +155,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         control: state.file(control::SOCKET),
     };
     let fs = Arc::new(Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed, settings)?);
-    // Both know the same three words.
-    let tier = config.tier.as_str().parse().unwrap_or_default();
-    let settings = recall::Settings { window: config.recall_window, tier };
+    let settings = recall::Settings { window: config.recall_window, tier: config.tier };
     let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), service.clone(), settings));
     let vaults = Arc::new(Vaults::new(catalog.clone(), service));
 

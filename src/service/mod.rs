@@ -13,7 +13,6 @@ mod glacier;
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -24,6 +23,7 @@ pub use self::glacier::Glacier;
 pub use crate::glacier::client::Payload;
 pub use crate::glacier::description;
 pub use crate::glacier::treehash::{self, PayloadHash, TreeHash};
+pub use crate::util::tier::Tier;
 
 /// The result of an operation of the archive service.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -92,45 +92,6 @@ impl Error {
     /// Whether the operation may have had its effect all the same: an archive may exist, a job may run.
     pub fn outcome_is_unknown(&self) -> bool {
         self.outcome_unknown
-    }
-}
-
-/// How fast, and how dear, a retrieval is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Tier {
-    /// Minutes.
-    Expedited,
-    /// Hours.
-    #[default]
-    Standard,
-    /// Up to half a day.
-    Bulk,
-}
-
-impl Tier {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Tier::Expedited => "Expedited",
-            Tier::Standard => "Standard",
-            Tier::Bulk => "Bulk",
-        }
-    }
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Tier {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let all = [Tier::Expedited, Tier::Standard, Tier::Bulk];
-        let found = all.into_iter().find(|tier| tier.as_str().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| format!("{text:?} is not a tier: allowed are Expedited, Standard and Bulk"))
     }
 }
 
@@ -391,13 +352,5 @@ mod tests {
         ] {
             assert_eq!(limits.part_size(size, wanted), part_size, "{size} {wanted}");
         }
-    }
-
-    /// Promise: tiers read in any case, and a wrong one is named with what is allowed.
-    #[test]
-    fn tiers() {
-        assert_eq!("bulk".parse(), Ok(Tier::Bulk));
-        assert_eq!(Tier::Expedited.to_string().parse(), Ok(Tier::Expedited));
-        assert!("fast".parse::<Tier>().expect_err("no tier").contains("allowed are Expedited, Standard and Bulk"));
     }
 }

@@ -5,3 +5,4 @@ pub mod mountinfo;
 pub mod rate;
 pub mod retry;
 pub mod size;
+pub mod tier;
