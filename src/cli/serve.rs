@@ -1,9 +1,12 @@
 //! `glacierfs serve`: the embedded Glacier-compatible endpoint by itself, for any Glacier client.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
@@ -12,6 +15,8 @@ use super::exit::Code;
 use super::exit::Failure;
 use super::logging;
 use super::output;
+use crate::server;
+use crate::server::FaultPlan;
 use crate::server::RetrievalDelays;
 use crate::server::Server;
 use crate::server::ServerConfig;
@@ -46,9 +51,63 @@ pub struct Serve {
     /// How long after a write an inventory is taken that knows of it [default: 1day]
     #[arg(long, value_name = "DURATION", value_parser = ask::duration)]
     inventory_interval: Option<Duration>,
+    /// Serve the routes of testers under /_glacierfs/, for those who have the token in DATA/admin-token
+    #[arg(long)]
+    admin: bool,
+    /// The clock of jobs, inventories and ages: real; virtual, which stands still until it is moved through
+    /// /_glacierfs/clock; or virtual@TIME, which begins at a time such as 2027-01-01T00:00:00Z
+    #[arg(long, value_name = "CLOCK", default_value = "real")]
+    clock: ClockSetting,
+    /// File with the fault plan to begin with, as /_glacierfs/faults takes it
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// What to log: a level, or levels by module separated by commas
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
+}
+
+/// What `--clock` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClockSetting {
+    Real,
+    /// Virtual, from a time on or from where it was.
+    Virtual(Option<Timestamp>),
+}
+
+impl FromStr for ClockSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('@') {
+            None if text == "real" => Ok(ClockSetting::Real),
+            None if text == "virtual" => Ok(ClockSetting::Virtual(None)),
+            Some(("virtual", time)) => match time.parse() {
+                Ok(time) => Ok(ClockSetting::Virtual(Some(time))),
+                Err(_) => Err(format!("{time:?} is not a time: allowed are such as 2027-01-01T00:00:00Z")),
+            },
+            _ => Err("allowed are real, virtual and virtual@TIME".to_owned()),
+        }
+    }
+}
+
+impl ClockSetting {
+    /// The clock for an endpoint on `data`. A virtual one begins where the last one on the same data was.
+    fn of(self, data: &Path) -> Result<Clock, Failure> {
+        match self {
+            ClockSetting::Real => Ok(Clock::real()),
+            ClockSetting::Virtual(Some(time)) => Ok(Clock::virtual_at(time)),
+            ClockSetting::Virtual(None) => {
+                let stored = server::stored_time(data).map_err(|error| Failure::new(Code::Failed, error))?;
+                Ok(Clock::virtual_at(stored.unwrap_or_else(Timestamp::now)))
+            }
+        }
+    }
+}
+
+/// The fault plan in a file.
+fn plan(file: &Path) -> Result<FaultPlan, String> {
+    let json = std::fs::read(file).map_err(|error| format!("can't read the fault plan {}: {error}", file.display()))?;
+    FaultPlan::parse(&json).map_err(|error| format!("the fault plan {} is wrong: {error}", file.display()))
 }
 
 impl Serve {
@@ -63,11 +122,18 @@ impl Serve {
         if let Some(interval) = self.inventory_interval {
             config.inventory_interval = interval;
         }
+        if !self.admin && (self.clock != ClockSetting::Real || self.faults.is_some()) {
+            let flag = if self.faults.is_some() { "--faults" } else { "--clock virtual" };
+            return Err(wrong(format!("{flag} is for testing, and needs --admin")));
+        }
+        config.admin = self.admin;
+        config.faults = self.faults.map(|file| plan(&file)).transpose().map_err(wrong)?;
+        let clock = self.clock.of(&config.data)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
-            let server = Server::start(config, Clock::real()).await.map_err(|e| Failure::new(Code::Failed, e))?;
+            let server = Server::start(config, clock).await.map_err(|e| Failure::new(Code::Failed, e))?;
             output::print(&format!("{}\n", server.url()))?;
             tokio::select! {
                 _ = terminate.recv() => {}

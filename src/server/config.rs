@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::faults::FaultPlan;
 use crate::glacier::wire::Tier;
 
 /// How the endpoint is set up. [`ServerConfig::new`] gives the defaults of `glacierfs serve`.
@@ -21,13 +22,17 @@ pub struct ServerConfig {
     pub retrieval_delays: RetrievalDelays,
     /// How long after a write the inventory is taken that knows of it.
     pub inventory_interval: Duration,
+    /// Whether the routes under `/_glacierfs/` exist, which move a virtual clock, take inventories and set faults.
+    pub admin: bool,
+    /// The fault plan to begin with; only with [`Self::admin`].
+    pub faults: Option<FaultPlan>,
     /// How long an upload may pause before it is given up with `RequestTimeoutException`.
     pub body_timeout: Duration,
 }
 
 impl ServerConfig {
     /// The defaults, on the data of one directory: loopback port 8210, us-east-1, account 000000000000, the delays of the
-    /// real service, an inventory a day.
+    /// real service, an inventory a day, no admin routes.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         ServerConfig {
             data: data.into(),
@@ -36,6 +41,8 @@ impl ServerConfig {
             account: "000000000000".to_owned(),
             retrieval_delays: RetrievalDelays::default(),
             inventory_interval: Duration::from_secs(24 * 3600),
+            admin: false,
+            faults: None,
             body_timeout: Duration::from_secs(60),
         }
     }

@@ -6,14 +6,18 @@
 //! takes what [`ServerConfig`] says, on the [`Clock`] that it is given.
 //!
 //! In the data directory: `glacier.db` (SQLite: vaults, archives, uploads, jobs, and small objects), `objects/` (large
-//! ones), `credentials` (the key, for AWS tools) and `lock` (held while a server runs).
+//! ones), `credentials` (the key, for AWS tools), `admin-token` (for the routes of testers), `clock` (where a virtual one
+//! stands) and `lock` (held while a server runs).
 
+mod admin;
 mod archives;
 mod body;
 mod config;
 mod credentials;
+mod cut;
 mod db;
 mod error;
+mod faults;
 mod files;
 mod ids;
 mod inventory;
@@ -21,6 +25,7 @@ mod jobs;
 mod multipart;
 mod object;
 mod output;
+mod private;
 mod reply;
 mod request;
 mod routes;
@@ -33,7 +38,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,11 +48,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
+pub use admin::clock::stored as stored_time;
 pub use config::{RetrievalDelays, ServerConfig};
 pub use db::{DbError, OpenError};
+pub use faults::FaultPlan;
 
 use crate::glacier::sigv4::Credentials;
 use crate::util::clock::Clock;
+use admin::Admin;
+use cut::Cut;
 use db::Db;
 use files::Files;
 use service::Service;
@@ -97,6 +105,7 @@ pub enum ServerError {
 pub struct Server {
     address: SocketAddr,
     credentials: Credentials,
+    admin_token: Option<String>,
     stopping: watch::Sender<bool>,
     connections: JoinHandle<()>,
     sweeper: JoinHandle<()>,
@@ -107,9 +116,16 @@ impl Server {
     /// Opens the data directory (making it, and a key, the first time) and listens. It is ready when this answers.
     pub async fn start(config: ServerConfig, clock: Clock) -> Result<Self, ServerError> {
         config.validate().map_err(ServerError::Config)?;
-        let data = config.data.clone();
-        let opened = spawn_blocking(move || open(&data)).await;
-        let (db, files, key) = opened
+        let (data, admin, faults, virtual_clock) = (config.data.clone(), config.admin, config.faults, clock.clone());
+        let opened = spawn_blocking(move || {
+            let (db, files, key) = open(&data)?;
+            let data_error = |error| ServerError::Data { path: data.clone(), error };
+            admin::clock::resume(&data, &virtual_clock).map_err(data_error)?;
+            let admin = admin.then(|| Admin::open(&data, faults)).transpose().map_err(data_error)?;
+            Ok::<_, ServerError>((db, files, key, admin))
+        });
+        let (db, files, key, admin) = opened
+            .await
             .map_err(|error| ServerError::Data { path: config.data.clone(), error: io::Error::other(error) })??;
         let listen_error = |error| ServerError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
@@ -122,6 +138,7 @@ impl Server {
             retrieval_delays: config.retrieval_delays,
             inventory_interval: config.inventory_interval,
             body_timeout: config.body_timeout,
+            admin,
             db: Arc::clone(&db),
             files,
         });
@@ -129,6 +146,7 @@ impl Server {
         Ok(Server {
             address,
             credentials: key,
+            admin_token: service.admin.as_ref().map(|admin| admin.token.as_str().to_owned()),
             stopping,
             sweeper: tokio::spawn(sweep::sweep_forever(Arc::clone(&service))),
             connections: tokio::spawn(accept(listener, service, stop)),
@@ -144,6 +162,11 @@ impl Server {
     /// The key that requests must be signed with.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// The token of the routes under `/_glacierfs/`; `None` without [`ServerConfig::admin`].
+    pub fn admin_token(&self) -> Option<&str> {
+        self.admin_token.as_deref()
     }
 
     /// Ends: takes no more connections, lets requests that have begun end (for up to 10 s), and closes the database.
@@ -223,16 +246,21 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 async fn serve(stream: TcpStream, service: Arc<Service>, mut stop: watch::Receiver<bool>) {
     // Without it, small answers may wait for an acknowledgement; with it failing, they only are slower.
     let _ = stream.set_nodelay(true);
+    let (cut, mut ends) = Cut::new();
     let answer = service_fn(move |request| {
-        let service = Arc::clone(&service);
-        async move { Ok::<_, std::convert::Infallible>(service.answer(request).await) }
+        let (service, cut) = (Arc::clone(&service), cut.clone());
+        async move { Ok::<_, std::convert::Infallible>(admin::answer(&service, request, cut).await) }
     });
-    let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+    let mut stopping = false;
+    let ended = loop {
+        tokio::select! {
+            ended = &mut connection => break ended,
+            Some(end) = ends.recv() => return end.apply(connection.into_parts().io.into_inner()),
+            () = stopped(&mut stop), if !stopping => {
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                stopping = true;
+            }
         }
     };
     if let Err(error) = ended {

@@ -34,6 +34,11 @@ impl Reply {
         Self::new(status, full(Bytes::new()))
     }
 
+    /// A response with a text.
+    pub fn text(status: StatusCode, text: String) -> Self {
+        Self::new(status, full(text))
+    }
+
     /// 200 with a JSON body.
     pub fn json(value: &impl Serialize) -> Answer {
         let json = serde_json::to_vec(value).map_err(|error| bad_request(error.to_string()))?;

@@ -13,6 +13,7 @@ use hyper::body::{Body as _, Incoming};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::admin::Admin;
 use super::body;
 use super::config::RetrievalDelays;
 use super::db::vaults::{self, Vault, VaultAddress};
@@ -38,15 +39,23 @@ pub(super) struct Service {
     pub retrieval_delays: RetrievalDelays,
     pub inventory_interval: Duration,
     pub body_timeout: Duration,
+    /// The routes for testers, when they are asked for.
+    pub admin: Option<Admin>,
     pub db: Arc<Db>,
     pub files: Files,
 }
 
 impl Service {
     /// Answers one request, whatever it is.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
-        let mut response = match self.dispatch(&head, &mut body).await {
+        let answer = self.dispatch(&head, &mut body).await;
+        self.respond(&head, body, answer).await
+    }
+
+    /// The response to a request with this head, of whose body the rest is left.
+    pub async fn respond(&self, head: &Parts, mut body: Incoming, answer: Answer) -> Response<Body> {
+        let mut response = match answer {
             Ok(reply) => reply.into_response(),
             Err(error) => {
                 log::debug!("{} {}: {} {error}", head.method, head.uri, error.status);
@@ -166,7 +175,8 @@ impl Service {
         }
     }
 
-    fn address(&self, account: Arc<str>, name: String) -> VaultAddress {
+    /// The vault of that name in the endpoint's region.
+    pub fn address(&self, account: Arc<str>, name: String) -> VaultAddress {
         VaultAddress { account, region: Arc::clone(&self.region), name }
     }
 

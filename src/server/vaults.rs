@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::db::vaults::{self, Contents, Vault, VaultAddress};
 use super::db::{archives, jobs, uploads};
 use super::error::invalid;
+use super::inventory;
 use super::reply::{Answer, Reply};
 use super::request::{Query, cut};
 use super::service::{Service, vault_at};
@@ -70,6 +71,18 @@ impl Service {
         let description = self
             .read(move |connection| {
                 let vault = vault_at(connection, &address)?;
+                Ok(describe(&vault, &address, now))
+            })
+            .await?;
+        Reply::json(&description)
+    }
+
+    /// Takes the vault's inventory now, whatever was written or not, and answers what DescribeVault then does.
+    pub async fn take_inventory(&self, address: VaultAddress) -> Answer {
+        let now = self.now();
+        let description = self
+            .write(move |tx| {
+                let vault = inventory::take(tx, vault_at(tx, &address)?, now)?;
                 Ok(describe(&vault, &address, now))
             })
             .await?;

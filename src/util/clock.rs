@@ -77,13 +77,28 @@ impl Clock {
         }
     }
 
+    /// Whether it stands still until it is moved.
+    pub fn is_virtual(&self) -> bool {
+        matches!(self.0, Kind::Virtual(_))
+    }
+
     /// Moves a virtual clock forward; a real one can't be moved, and the call answers `false`.
     pub fn advance(&self, by: Duration) -> bool {
+        self.step(|now| add(now, by))
+    }
+
+    /// Moves a virtual clock to `time`, unless it shows that or later; a real one can't be moved, and the call answers
+    /// `false`.
+    pub fn advance_to(&self, time: Timestamp) -> bool {
+        self.step(|now| now.max(time))
+    }
+
+    fn step(&self, to: impl FnOnce(Timestamp) -> Timestamp) -> bool {
         match &self.0 {
             Kind::Real => false,
             Kind::Virtual(v) => {
                 let _one = v.advancing.lock().unwrap_or_else(PoisonError::into_inner);
-                let later = add(*v.now.borrow(), by);
+                let later = to(*v.now.borrow());
                 v.now.send_replace(later);
                 true
             }

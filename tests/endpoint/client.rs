@@ -47,6 +47,13 @@ impl Endpoint {
         self
     }
 
+    /// A request for an admin route, with the token.
+    pub async fn admin(&self, method: &str, route: &str, body: &str) -> Response {
+        let token = format!("Bearer {}", self.server.admin_token().expect("admin routes"));
+        let call = self.api.call(method, &format!("/_glacierfs/{route}")).unsigned();
+        call.header("authorization", &token).body(body).send().await
+    }
+
     pub fn advance(&self, by: Duration) {
         assert!(self.clock.advance(by), "the clock is virtual");
     }
@@ -182,7 +189,21 @@ impl Call<'_> {
     }
 
     /// The answer, `None` when the server is gone.
-    pub async fn try_send(mut self) -> Option<Response> {
+    pub async fn try_send(self) -> Option<Response> {
+        let response = self.request().send().await.ok()?;
+        Some(Response {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.ok()?.into(),
+        })
+    }
+
+    /// The answer, whose body is still to come.
+    pub async fn open(self) -> reqwest::Response {
+        self.request().send().await.expect("an answer")
+    }
+
+    fn request(mut self) -> reqwest::RequestBuilder {
         let url = format!("{}{}", self.api.url, self.target);
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
         let host = self.api.url.strip_prefix("http://").expect("an HTTP URL");
@@ -197,13 +218,7 @@ impl Call<'_> {
             let now = api.signed_at.unwrap_or_else(Timestamp::now);
             sigv4::sign(&api.credentials, &api.region, now, line, &mut self.headers, &hash).expect("signed");
         }
-        let request = self.api.http.request(self.method, url).headers(self.headers).body(self.body);
-        let response = request.send().await.ok()?;
-        Some(Response {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.bytes().await.ok()?.into(),
-        })
+        self.api.http.request(self.method, url).headers(self.headers).body(self.body)
     }
 }
 

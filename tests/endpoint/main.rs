@@ -3,9 +3,11 @@
 //! Requests are signed with the crate's own signer, whose canonical forms are pinned by vectors made by others; how
 //! unmodified AWS clients fare is in `tests/python`.
 
+mod admin;
 mod auth;
 mod client;
 mod durability;
+mod faults;
 mod jobs;
 mod killed;
 mod multipart;

@@ -13,6 +13,7 @@
 pub(super) mod archives;
 pub(super) mod jobs;
 pub(super) mod objects;
+mod schema;
 pub(super) mod uploads;
 pub(super) mod vaults;
 
@@ -30,8 +31,6 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::server::files::{Files, NewFile};
 
-/// The version of the schema, in `user_version`; a newer one is refused.
-const VERSION: i64 = 1;
 /// The most changes in one transaction: bounds what a crowd waits for, and the memory of its small objects (32 MiB).
 const BATCH: usize = 512;
 /// The most queries at a time: bounds the connections, each of which has a page cache.
@@ -51,7 +50,8 @@ pub enum DbError {
     Closed,
     /// Made by a later release.
     #[error(
-        "{path} has version {found}, this glacierfs knows up to {VERSION}: run the release that made it, or a later one"
+        "{path} has version {found}, this glacierfs knows up to {version}: run the release that made it, or a later one",
+        version = schema::VERSION
     )]
     Newer {
         /// The database file.
@@ -123,14 +123,14 @@ impl Db {
         let path = data.join("glacier.db");
         // Made here for its mode, which SQLite gives to the files beside it as well.
         fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
-        let connection = Connection::open(&path)?;
+        let mut connection = Connection::open(&path)?;
         configure(&connection, 8 << 20)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         // Fewer, larger checkpoints: 16 MiB of log.
         connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-        migrate(&connection, &path)?;
+        schema::migrate(&mut connection, &path)?;
         // What the last process wrote without living to sync it is visible now, so it has to be durable now.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
 
@@ -257,18 +257,6 @@ fn configure(connection: &Connection, cache: i64) -> Result<(), rusqlite::Error>
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "cache_size", -(cache >> 10))
-}
-
-fn migrate(connection: &Connection, path: &Path) -> Result<(), DbError> {
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        0 => {
-            let schema = include_str!("schema.sql");
-            Ok(connection.execute_batch(&format!("BEGIN; {schema} PRAGMA user_version = {VERSION}; COMMIT;"))?)
-        }
-        VERSION => Ok(()),
-        _ => Err(DbError::Newer { path: path.to_owned(), found }),
-    }
 }
 
 /// The writer thread: takes what waits, commits it, answers it; until the last sender is gone.
