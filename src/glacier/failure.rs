@@ -1,6 +1,7 @@
 //! What can go wrong with a request, as the client sees it: what failed where, what a person can do about it, and whether
 //! the program can do something by trying again.
 
+use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
 
@@ -181,6 +182,7 @@ impl Error {
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut f = OneLine(f);
         write!(f, "{} at {}: ", self.0.operation, self.0.place.endpoint)?;
         match self.kind() {
             ErrorKind::Service { error, request_id, .. } => {
@@ -207,6 +209,22 @@ impl std::fmt::Display for Error {
             Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),
         }
+    }
+}
+
+/// Passes text on without control characters, so that whatever answered can't play with a terminal or fake a line of the
+/// log.
+struct OneLine<'a, 'b>(&'a mut std::fmt::Formatter<'b>);
+
+impl Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for (n, piece) in text.split(char::is_control).enumerate() {
+            if n > 0 {
+                self.0.write_char(' ')?;
+            }
+            self.0.write_str(piece)?;
+        }
+        Ok(())
     }
 }
 
