@@ -50,8 +50,9 @@ pub enum ErrorKind {
     Transport {
         /// What happened.
         message: String,
-        /// Whether the request can't have reached the service.
-        unsent: bool,
+        /// Whether the service has certainly done nothing: the request can't have reached it, or it has refused it with an
+        /// answer of which only the beginning came.
+        undone: bool,
     },
     /// There are no credentials to sign with.
     Credentials(NoCredentials),
@@ -126,7 +127,7 @@ impl Error {
     pub fn outcome_is_unknown(&self) -> bool {
         match self.kind() {
             ErrorKind::Service { error, .. } => error.status >= 500 && error.code != ErrorCode::InsufficientCapacity,
-            ErrorKind::Transport { unsent, .. } => !unsent,
+            ErrorKind::Transport { undone, .. } => !undone,
             ErrorKind::Malformed(_) | ErrorKind::Corrupted { .. } => true,
             ErrorKind::Credentials(_) | ErrorKind::Payload(_) | ErrorKind::Invalid(_) => false,
         }
@@ -170,7 +171,7 @@ impl Error {
                 }
                 _ => return None,
             },
-            ErrorKind::Transport { unsent: true, .. } => {
+            ErrorKind::Transport { undone: true, .. } => {
                 format!("check the network, the region ('{region}') and that {endpoint} is up")
             }
             ErrorKind::Malformed(_) => format!("check that {endpoint} is a Glacier endpoint"),
@@ -253,7 +254,7 @@ pub(super) fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: Timest
 pub(super) fn transport(error: reqwest::Error) -> ErrorKind {
     let unsent = error.is_connect() || error.is_builder();
     let what = if unsent { "no connection" } else { "the connection failed" };
-    ErrorKind::Transport { message: with_causes(what, error), unsent }
+    ErrorKind::Transport { message: with_causes(what, error), undone: unsent }
 }
 
 /// `what` went wrong, and all that the HTTP library says of why.

@@ -43,9 +43,10 @@ pub fn description(text: &str) {
     assert!(again.len() <= description::MAX_LEN && again.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{again}");
     match description::parse(&again) {
         Some(Description::Own { meta: read, partial: false }) => assert_eq!(read, meta),
-        // What was read can be longer than what is written.
+        // Only what Glacier would not have taken, too long or with other characters than these, may not fit any more.
         Some(Description::Own { meta: read, partial: true }) => {
-            assert!(meta.path.ends_with(&read.path) && !(text.len() <= description::MAX_LEN && !partial), "{text}");
+            let possible = text.len() <= description::MAX_LEN && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            assert!(meta.path.ends_with(&read.path) && (partial || !possible), "{text}");
         }
         other => panic!("{again:?} is read as {other:?}"),
     }
