@@ -1,6 +1,7 @@
 //! What can go wrong with a request, as the client sees it: what failed where, what a person can do about it, and whether
 //! the program can do something by trying again.
 
+use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
 
@@ -49,8 +50,9 @@ pub enum ErrorKind {
     Transport {
         /// What happened.
         message: String,
-        /// Whether the request can't have reached the service.
-        unsent: bool,
+        /// Whether the service has certainly done nothing: the request can't have reached it, or it has refused it with an
+        /// answer of which only the beginning came.
+        undone: bool,
     },
     /// There are no credentials to sign with.
     Credentials(NoCredentials),
@@ -125,7 +127,7 @@ impl Error {
     pub fn outcome_is_unknown(&self) -> bool {
         match self.kind() {
             ErrorKind::Service { error, .. } => error.status >= 500 && error.code != ErrorCode::InsufficientCapacity,
-            ErrorKind::Transport { unsent, .. } => !unsent,
+            ErrorKind::Transport { undone, .. } => !undone,
             ErrorKind::Malformed(_) | ErrorKind::Corrupted { .. } => true,
             ErrorKind::Credentials(_) | ErrorKind::Payload(_) | ErrorKind::Invalid(_) => false,
         }
@@ -169,7 +171,7 @@ impl Error {
                 }
                 _ => return None,
             },
-            ErrorKind::Transport { unsent: true, .. } => {
+            ErrorKind::Transport { undone: true, .. } => {
                 format!("check the network, the region ('{region}') and that {endpoint} is up")
             }
             ErrorKind::Malformed(_) => format!("check that {endpoint} is a Glacier endpoint"),
@@ -181,6 +183,7 @@ impl Error {
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut f = OneLine(f);
         write!(f, "{} at {}: ", self.0.operation, self.0.place.endpoint)?;
         match self.kind() {
             ErrorKind::Service { error, request_id, .. } => {
@@ -210,6 +213,22 @@ impl std::fmt::Display for Error {
     }
 }
 
+/// Passes text on without control characters, so that whatever answered can't play with a terminal or fake a line of the
+/// log.
+struct OneLine<'a, 'b>(&'a mut std::fmt::Formatter<'b>);
+
+impl Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for (n, piece) in text.split(char::is_control).enumerate() {
+            if n > 0 {
+                self.0.write_char(' ')?;
+            }
+            self.0.write_str(piece)?;
+        }
+        Ok(())
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self.kind() {
@@ -235,7 +254,7 @@ pub(super) fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: Timest
 pub(super) fn transport(error: reqwest::Error) -> ErrorKind {
     let unsent = error.is_connect() || error.is_builder();
     let what = if unsent { "no connection" } else { "the connection failed" };
-    ErrorKind::Transport { message: with_causes(what, error), unsent }
+    ErrorKind::Transport { message: with_causes(what, error), undone: unsent }
 }
 
 /// `what` went wrong, and all that the HTTP library says of why.

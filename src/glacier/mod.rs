@@ -9,6 +9,9 @@ pub mod credentials;
 pub mod description;
 pub mod error;
 mod failure;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod inventory;
 mod payload;
 pub mod sigv4;

@@ -194,15 +194,8 @@ impl Transport {
     async fn give_up_or_wait(&self, call: &Call, kind: ErrorKind, failed: &mut u32) -> Result<(), Error> {
         let error = self.error(call.operation, kind);
         *failed += 1;
-        // These say that nothing was done, whatever the request was.
-        let refused = match error.kind() {
-            ErrorKind::Transport { unsent, .. } => *unsent,
-            _ => matches!(
-                error.code(),
-                Some(ErrorCode::Throttling | ErrorCode::RequestTimeout | ErrorCode::ExpiredToken)
-            ),
-        };
-        if *failed >= self.retry.attempts || !(refused || call.idempotent && error.is_retryable()) {
+        let safe = call.idempotent || !error.outcome_is_unknown();
+        if *failed >= self.retry.attempts || !safe || !error.is_retryable() {
             return Err(error);
         }
         let wait = self.retry.backoff.wait(*failed);
@@ -240,7 +233,13 @@ impl Transport {
         }
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let now = self.clock.now();
-        let body = self.collect(response).await.unwrap_or_default();
+        let body = match self.collect(response).await {
+            // What the service had against it is lost, but not that it did nothing.
+            Err(ErrorKind::Transport { message, .. }) => {
+                return Err(ErrorKind::Transport { message, undone: status < 500 });
+            }
+            collected => collected.unwrap_or_default(),
+        };
         let kind = failure::refused(status, &headers, &body, now);
         if let ErrorKind::Service { error, .. } = &kind {
             log::debug!("{} {}: status {status}, {error}", call.method, call.path);
@@ -296,5 +295,5 @@ async fn next(response: &mut Response, idle: Duration) -> Result<Option<Bytes>, 
 
 fn standstill(patience: Duration) -> ErrorKind {
     let message = format!("nothing has moved for {} s", patience.as_secs_f64());
-    ErrorKind::Transport { message, unsent: false }
+    ErrorKind::Transport { message, undone: false }
 }

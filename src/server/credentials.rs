@@ -62,7 +62,7 @@ fn random() -> Credentials {
 }
 
 /// The key of the profile in a shared-credentials file.
-fn parse(text: &str) -> Option<Credentials> {
+pub(super) fn parse(text: &str) -> Option<Credentials> {
     let (mut here, mut access_key, mut secret_key) = (false, None, None);
     for line in text.lines().map(str::trim) {
         if let Some(profile) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {

@@ -167,7 +167,7 @@ pub(super) fn job_in(
 }
 
 /// Reads the body of InitiateJob, and checks what doesn't need the database.
-fn parse(body: &[u8]) -> Result<JobParameters, ServiceError> {
+pub(super) fn parse(body: &[u8]) -> Result<JobParameters, ServiceError> {
     if body.trim_ascii().is_empty() {
         return Err(ServiceError::missing_parameter("Job Parameters"));
     }
@@ -201,7 +201,7 @@ fn parse(body: &[u8]) -> Result<JobParameters, ServiceError> {
 }
 
 /// What an inventory job was asked for, as its description will say.
-fn inventory_parameters(parameters: &JobParameters) -> InventoryJobParameters {
+pub(super) fn inventory_parameters(parameters: &JobParameters) -> InventoryJobParameters {
     let filter = parameters.inventory_retrieval_parameters.clone().unwrap_or_default();
     InventoryJobParameters {
         end_date: filter.end_date,

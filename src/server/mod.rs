@@ -19,6 +19,9 @@ mod db;
 mod error;
 mod faults;
 mod files;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod inventory;
 mod jobs;

@@ -217,7 +217,7 @@ pub(super) fn row(marker: u64) -> i64 {
 }
 
 /// The part size that an upload is initiated with.
-fn part_size(headers: &HeaderMap) -> Result<u64, ServiceError> {
+pub(super) fn part_size(headers: &HeaderMap) -> Result<u64, ServiceError> {
     let sent = text(headers, header::PART_SIZE)?.unwrap_or("null");
     number(sent).filter(|size| size.is_power_of_two() && (MIB..=UPLOAD).contains(size)).ok_or_else(|| {
         invalid(format!(
@@ -228,7 +228,7 @@ fn part_size(headers: &HeaderMap) -> Result<u64, ServiceError> {
 }
 
 /// The first and last byte of `bytes {first}-{last}/*`; a number in the place of the `*` is allowed too.
-fn content_range(text: &str) -> Option<(u64, u64)> {
+pub(super) fn content_range(text: &str) -> Option<(u64, u64)> {
     let (range, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
     let (first, last) = range.trim().split_once('-')?;
     if total.trim() != "*" {

@@ -142,7 +142,7 @@ impl Extent {
 /// The bytes, inclusive, that a `Range` header asks for of `total`: `bytes={first}-{last}`, cut at the end of the data,
 /// `bytes={first}-`, or `bytes=-{count}`. `None` when it is none of these and is to be ignored; an error when it starts
 /// behind the end.
-fn requested(sent: &str, total: u64) -> Result<Option<(u64, u64)>, ServiceError> {
+pub(super) fn requested(sent: &str, total: u64) -> Result<Option<(u64, u64)>, ServiceError> {
     let parse = || {
         let (first, last) = sent.trim().strip_prefix("bytes=")?.split_once('-')?;
         match (first, last) {

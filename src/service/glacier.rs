@@ -88,7 +88,7 @@ fn vault(vault: wire::VaultDescription) -> Vault {
     }
 }
 
-fn job(job: wire::JobDescription) -> Job {
+pub(super) fn job(job: wire::JobDescription) -> Job {
     let range = job.retrieval_byte_range.as_deref().and_then(parse_range);
     let kind = match (&job.action, job.archive_id) {
         (wire::Action::ArchiveRetrieval, Some(archive_id)) => JobKind::Archive { archive_id, range: range.clone() },
@@ -131,7 +131,7 @@ fn is_whole_json(parameters: Option<&wire::InventoryJobParameters>) -> bool {
 }
 
 /// `first-last`.
-fn parse_range(text: &str) -> Option<RangeInclusive<u64>> {
+pub(super) fn parse_range(text: &str) -> Option<RangeInclusive<u64>> {
     let (first, last) = text.split_once('-')?;
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);
     (first <= last).then_some(first..=last)

@@ -9,6 +9,9 @@
 
 #[cfg(test)]
 pub mod fake;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod glacier;
 
 use std::fmt;

@@ -387,6 +387,18 @@ async fn errors_help() {
     assert!(text.contains("no connection") && text.contains("refused") && text.contains("is up"), "{text}");
 }
 
+/// Promise: whatever answers in the service's place, its message is one line without anything that a terminal obeys.
+#[tokio::test]
+async fn messages_are_one_clean_line() {
+    let envelope =
+        r#"{"code":"Odd\u001b[1mException\n","message":"\u001b]0;title\u0007a\rb\u009b2J\nmore","type":"Client"}"#;
+    let script = Script::start([ok(418, &[], envelope), ok(418, &[], "\u{1b}[2Jcleared")]).await;
+    for says in ["]0;title a b", "[2Jcleared"] {
+        let error = script.client().describe_vault("v").await.expect_err("refused").to_string();
+        assert!(error.contains(says) && !error.contains(char::is_control), "{error:?}");
+    }
+}
+
 /// Promise: what can't be right is refused before anything is sent, with the value and what is allowed.
 #[tokio::test]
 async fn bad_parameters_are_named() {

@@ -1,6 +1,7 @@
 //! The client and the archive service over it, against a scripted endpoint, and against the embedded one.
 
 mod client;
+mod retries;
 mod script;
 mod service;
 mod whole;

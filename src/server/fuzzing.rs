@@ -1,0 +1,260 @@
+//! What must hold for whatever a client sends: for property tests here, and for the fuzz targets in `fuzz/`.
+//!
+//! Each function feeds its input to a parser and panics when that breaks its word: it must not panic itself, what it accepts
+//! must be within the documented bounds, what it refuses gets a documented status and a message, and what can be written
+//! comes back the same. Not in the program.
+
+use http::{HeaderMap, HeaderValue, Method};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::inventory::Selection;
+use super::request::{self, Query};
+use super::routes::Route;
+use super::{credentials, jobs, multipart, output};
+use crate::glacier::error::ServiceError;
+use crate::glacier::sigv4::Credentials;
+use crate::glacier::wire::header;
+
+/// The refusal of a bad request: the client's fault, with a message.
+fn refused(error: &ServiceError) {
+    assert_eq!(error.status, 400, "{error}");
+    assert!(!error.message.is_empty(), "{error:?}");
+}
+
+/// `Range` of job output that has `total` bytes, at least one.
+pub fn range(sent: &str, total: u64) {
+    match output::requested(sent, total) {
+        Ok(None) => {}
+        Ok(Some((first, last))) => {
+            assert!(first <= last && last < total, "{sent}: {first}-{last} of {total}");
+            assert_eq!(output::requested(&format!("bytes={first}-{last}"), total), Ok(Some((first, last))));
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// `Content-Range` of a part.
+pub fn content_range(sent: &str) {
+    if let Some((first, last)) = multipart::content_range(sent) {
+        assert_eq!(multipart::content_range(&format!("bytes {first}-{last}/*")), Some((first, last)));
+    }
+}
+
+/// Paths: an operation is found or refused, and its segments mean the same however they are escaped.
+pub fn path(method: &str, path: &str) {
+    let Ok(method) = method.parse::<Method>() else { return };
+    match Route::find(&method, path) {
+        Ok(route) => {
+            let segments = path.split('/').map(|segment| {
+                let raw = percent_decode_str(segment).decode_utf8_lossy();
+                // The words of the API are looked for as they are.
+                if raw == segment {
+                    segment.to_owned()
+                } else {
+                    utf8_percent_encode(&raw, NON_ALPHANUMERIC).to_string()
+                }
+            });
+            let again = segments.collect::<Vec<_>>().join("/");
+            assert_eq!(Route::find(&method, &again).ok(), Some(route), "{path} and {again}");
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// Queries: the page's size and marker.
+pub fn query(raw: &str) {
+    let query = Query::new(raw);
+    for most in [10, 50] {
+        match query.limit(most) {
+            Ok(limit) => assert!((1..=most).contains(&limit)),
+            Err(error) => refused(&error),
+        }
+    }
+    match query.marker() {
+        Ok(number) => assert_eq!(request::parse_marker(&request::marker(number)), Ok(number)),
+        Err(error) => refused(&error),
+    }
+    for name in ["marker", "limit", "completed", "statuscode", "operation", ""] {
+        assert_ne!(query.get(name).as_deref(), Some(""), "empty counts as absent");
+    }
+}
+
+/// The headers of an upload: descriptions and tree hashes.
+pub fn headers(value: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(value) else { return };
+    let mut headers = HeaderMap::new();
+    for name in [header::ARCHIVE_DESCRIPTION, header::TREE_HASH, header::PART_SIZE, "content-length"] {
+        headers.insert(name, value.clone());
+    }
+    match request::description(&headers) {
+        Ok(Some(text)) => assert!(text.len() <= 1024 && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))),
+        Ok(None) => panic!("it was sent"),
+        Err(error) => refused(&error),
+    }
+    match request::tree_hash(&headers) {
+        Ok((hash, sent)) => assert_eq!(hash.to_string(), sent.to_ascii_lowercase()),
+        Err(error) => refused(&error),
+    }
+    match multipart::part_size(&headers) {
+        Ok(size) => assert!(size.is_power_of_two() && (1 << 20..=4 << 30).contains(&size), "{size}"),
+        Err(error) => refused(&error),
+    }
+}
+
+/// The body of InitiateJob, and what of it an inventory job asks for.
+pub fn job_parameters(body: &[u8]) {
+    let parameters = match jobs::parse(body) {
+        Ok(parameters) => parameters,
+        Err(error) => return refused(&error),
+    };
+    assert!(parameters.job_type.as_ref().is_some_and(|kind| kind.is_known()));
+    assert!(parameters.tier.as_ref().is_none_or(|tier| tier.is_known()));
+    assert!(parameters.description.as_ref().is_none_or(|text| text.len() <= 1024));
+    let written = serde_json::to_vec(&parameters).expect("they can be written");
+    assert_eq!(jobs::parse(&written), Ok(parameters.clone()));
+    match Selection::check(&jobs::inventory_parameters(&parameters)) {
+        Ok(selection) => assert!(selection.format.is_known()),
+        Err(error) => refused(&error),
+    }
+}
+
+/// The file of the endpoint's key.
+pub fn shared_credentials(text: &str) {
+    let Some(key) = credentials::parse(text) else { return };
+    let Credentials { access_key, secret_key, session_token } = &key;
+    for value in [access_key, secret_key] {
+        assert!(!value.is_empty() && value.trim() == value && !value.contains('\n'), "{value:?}");
+    }
+    assert_eq!(session_token, &None);
+    let written = format!("[glacierfs]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n");
+    assert!(credentials::parse(&&written) == Some(key), "it is written otherwise than it is read");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Text of what a parser waits for, so that more than its first check is reached.
+    fn of(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
+        let piece = prop_oneof![8 => prop::sample::select(pieces).prop_map(str::to_owned), 1 => "\\PC", 1 => "[ -~]"];
+        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    const METHODS: &[&str] = &["GET", "PUT", "POST", "DELETE", "PATCH", "get", ""];
+    const RANGES: &[&str] =
+        &["bytes", "=", " ", "-", "/", "*", "0", "9", "+", "18446744073709551615", "9223372036854775807"];
+    const PATHS: &[&str] = &[
+        "/",
+        "/-",
+        "/vaults",
+        "/v",
+        "/archives",
+        "/multipart-uploads",
+        "/jobs",
+        "/output",
+        "/tags",
+        "/lock-policy",
+        "%2F",
+        "%",
+        "%ff",
+        "/policies/data-retrieval",
+        "/..",
+    ];
+    const QUERIES: &[&str] =
+        &["&", "=", "limit", "marker", "1", "000000000000001f", "%31", "%", "%ff", "+", "completed", "true", "50"];
+    const JOBS: &[&str] = &[
+        "{",
+        "}",
+        "\"Type\":",
+        "\"archive-retrieval\"",
+        "\"inventory-retrieval\"",
+        "\"select\"",
+        ",",
+        "\"ArchiveId\":",
+        "\"a\"",
+        "\"InventoryRetrievalParameters\":{",
+        "\"Limit\":",
+        "\"StartDate\":",
+        "\"2013-03-20T17:03:43Z\"",
+        "\"Tier\":\"Bulk\"",
+        "null",
+        "1",
+        "\"5\"",
+        "\"Format\":",
+        "\"CSV\"",
+        "\"Marker\":",
+        "\"Description\":",
+        "\"RetrievalByteRange\":",
+    ];
+    const FILES: &[&str] = &[
+        "[glacierfs]",
+        "[default]",
+        "\n",
+        "\r\n",
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "=",
+        " ",
+        "AKIA",
+        "#",
+        "[",
+        "]",
+    ];
+
+    proptest! {
+        /// Promise: nothing that a client sends makes a parser panic, and what is refused is refused with 400 and words.
+        #[test]
+        fn anything_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,60}", total in 1..=u64::MAX) {
+            range(&text, total);
+            content_range(&text);
+            path("GET", &text);
+            query(&text);
+            headers(&bytes);
+            headers(text.as_bytes());
+            job_parameters(&bytes);
+            shared_credentials(&text);
+        }
+
+        /// Promise: the same for what is nearly right.
+        #[test]
+        fn nearly_right_is_survived(
+            sent in of(RANGES), total in prop_oneof![1..30u64, 1..=u64::MAX], method in prop::sample::select(METHODS),
+            target in of(PATHS), raw in of(QUERIES), job in of(JOBS), file in of(FILES), size in "[0-9]{1,11}",
+            hash in "[0-9a-fA-F]{63,65}",
+        ) {
+            range(&sent, total);
+            range(&format!("bytes={sent}"), total);
+            content_range(&sent);
+            content_range(&format!("bytes {sent}"));
+            path(method, &target);
+            query(&raw);
+            job_parameters(job.as_bytes());
+            shared_credentials(&file);
+            shared_credentials(&format!("[glacierfs]\naws_access_key_id={file}\naws_secret_access_key = {file}"));
+            headers(size.as_bytes());
+            headers(hash.as_bytes());
+        }
+
+        /// Promise: what a client writes as the API says is read as it was meant.
+        #[test]
+        fn right_is_understood(
+            first in 0..=u64::MAX - 1, more in 0..1_000_000u64, marked in 0..=i64::MAX as u64, limit in 1..=50usize,
+            id in "[A-Za-z0-9_-]{1,92}", k in 20..=32u32,
+        ) {
+            let last = first.saturating_add(more);
+            prop_assert_eq!(multipart::content_range(&format!("bytes {first}-{last}/*")), Some((first, last)));
+            let total = last.saturating_add(1);
+            if last < total {
+                prop_assert_eq!(output::requested(&format!("bytes={first}-{last}"), total), Ok(Some((first, last))));
+            }
+            let raw = format!("limit={limit}&marker={}", request::marker(marked));
+            prop_assert_eq!((Query::new(&raw).limit(50), Query::new(&raw).marker()), (Ok(limit), Ok(marked)));
+            let target = format!("/-/vaults/v/jobs/{id}/output");
+            prop_assert!(Route::find(&Method::GET, &target).is_ok());
+            path("GET", &target);
+            headers(format!("{}", 1u64 << k).as_bytes());
+        }
+    }
+}
