@@ -127,7 +127,7 @@ pub fn shared_credentials(text: &str) {
     }
     assert_eq!(session_token, &None);
     let written = format!("[glacierfs]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n");
-    assert!(credentials::parse(&&written) == Some(key), "it is written otherwise than it is read");
+    assert!(credentials::parse(&written) == Some(key), "it is written otherwise than it is read");
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl FromStr for Tier {
     fn from_str(text: &str) -> Result<Self, String> {
         let all = [Tier::Expedited, Tier::Standard, Tier::Bulk];
         let found = all.into_iter().find(|tier| tier.as_str().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| format!("{text:?} is not a tier: allowed are expedited, standard and bulk"))
+        found.ok_or_else(|| format!("{text:?} is not a tier: allowed is expedited, standard or bulk"))
     }
 }
 
@@ -52,6 +52,6 @@ mod tests {
     fn names() {
         assert_eq!("bulk".parse(), Ok(Tier::Bulk));
         assert_eq!(Tier::Expedited.to_string().parse(), Ok(Tier::Expedited));
-        assert!("fast".parse::<Tier>().expect_err("no tier").contains("allowed are expedited, standard and bulk"));
+        assert!("fast".parse::<Tier>().expect_err("no tier").contains("allowed is expedited, standard or bulk"));
     }
 }
