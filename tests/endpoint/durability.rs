@@ -130,7 +130,7 @@ async fn refused_starts() {
     let database = rusqlite::Connection::open(path.join("glacier.db")).expect("the database");
     database.pragma_update(None, "user_version", 99).expect("set");
     drop(database);
-    assert!(refused(config(&path)).await.contains("version 99, this glacierfs knows up to 1"));
+    assert!(refused(config(&path)).await.contains("version 99, this glacierfs knows up to "));
     std::fs::write(path.join("credentials"), "").expect("written");
     assert!(refused(config(&path)).await.contains("no [glacierfs] profile"));
 }
