@@ -51,6 +51,9 @@ pub struct Serve {
     /// How long after a write an inventory is taken that knows of it [default: 1day]
     #[arg(long, value_name = "DURATION", value_parser = ask::duration)]
     inventory_interval: Option<Duration>,
+    /// SNS service to tell of the completion of jobs, as http://HOST:PORT; without one, topics are kept but not told
+    #[arg(long, value_name = "URL")]
+    sns_endpoint: Option<String>,
     /// Serve the routes of testers under /_glacierfs/, for those who have the token in DATA/admin-token
     #[arg(long)]
     admin: bool,
@@ -126,6 +129,7 @@ impl Serve {
             let flag = if self.faults.is_some() { "--faults" } else { "--clock virtual" };
             return Err(wrong(format!("{flag} is for testing, and needs --admin")));
         }
+        config.sns_endpoint = self.sns_endpoint;
         config.admin = self.admin;
         config.faults = self.faults.map(|file| plan(&file)).transpose().map_err(wrong)?;
         let clock = self.clock.of(&config.data)?;

@@ -1,4 +1,5 @@
-//! AWS Signature Version 4 as Glacier wants it: signing for the client, verifying for the endpoint.
+//! AWS Signature Version 4 as Glacier wants it: signing for the client, verifying for the endpoint. Other services with
+//! plain requests, such as SNS, differ in the name alone.
 //!
 //! Everything here is a pure function of a request's method, raw path, raw query, headers and payload hash, of the time,
 //! and of a secret. Both sides build the canonical request with the same code from the raw request line, so nothing that
@@ -68,11 +69,24 @@ pub fn payload_hash(body: &[u8]) -> String {
     hex::encode(Sha256::digest(body))
 }
 
-/// Signs a request at `time`: adds `x-amz-date`, `x-amz-security-token` when there is a token, and `Authorization`.
+/// Signs a request to Glacier; see [`sign_for`].
+pub fn sign(
+    credentials: &Credentials,
+    region: &str,
+    time: Timestamp,
+    line: RequestLine<'_>,
+    headers: &mut HeaderMap,
+    payload_hash: &str,
+) -> Result<(), http::header::InvalidHeaderValue> {
+    sign_for(SERVICE, credentials, region, time, line, headers, payload_hash)
+}
+
+/// Signs a request to `service` at `time`: adds `x-amz-date`, `x-amz-security-token` when there is a token, and `Authorization`.
 ///
 /// All of `headers` are signed, so they should hold what the service needs (`host` among them) and nothing that a proxy
 /// may change; what needs no signature is added afterwards.
-pub fn sign(
+pub fn sign_for(
+    service: &str,
     credentials: &Credentials,
     region: &str,
     time: Timestamp,
@@ -91,7 +105,7 @@ pub fn sign(
     let mut names: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
     names.sort_unstable();
     let signed_headers = names.join(";");
-    let scope = Scope { date: &date[..8], region, service: SERVICE, terminator: TERMINATOR };
+    let scope = Scope { date: &date[..8], region, service, terminator: TERMINATOR };
     let canonical = canonical_request(line, headers, &signed_headers, payload_hash);
     let to_sign = string_to_sign(&date, scope, &canonical);
     let signature = hex::encode(hmac(&signing_key(&credentials.secret_key, scope), to_sign.as_bytes()));
@@ -229,10 +243,7 @@ impl<'a> Authorization<'a> {
         Ok(Authorization { access_key, scope, signed_headers, signed_at, date, signature: bytes })
     }
 
-    /// Verifies the signature with the secret of [`Self::access_key`], for a service in `region` whose time is `now`.
-    ///
-    /// `headers` are those that were parsed; `payload_hash` is `x-amz-content-sha256` where sent (the caller compares it
-    /// with the body once that has arrived), else the hash of the body. Signatures are compared in constant time.
+    /// Verifies a request to Glacier; see [`Self::verify_for`].
     pub fn verify(
         &self,
         secret_key: &str,
@@ -242,7 +253,25 @@ impl<'a> Authorization<'a> {
         payload_hash: &str,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        self.check_scope(region)?;
+        self.verify_for(SERVICE, secret_key, region, line, headers, payload_hash, now)
+    }
+
+    /// Verifies the signature with the secret of [`Self::access_key`], for `service` in `region`, whose time is `now`.
+    ///
+    /// `headers` are those that were parsed; `payload_hash` is `x-amz-content-sha256` where sent (the caller compares it
+    /// with the body once that has arrived), else the hash of the body. Signatures are compared in constant time.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the signature")]
+    pub fn verify_for(
+        &self,
+        service: &str,
+        secret_key: &str,
+        region: &str,
+        line: RequestLine<'_>,
+        headers: &HeaderMap,
+        payload_hash: &str,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.check_scope(service, region)?;
         let signed = self.signed_at;
         if now.duration_since(signed) > SKEW {
             return Err(Refusal::Expired { signed, now });
@@ -257,13 +286,13 @@ impl<'a> Authorization<'a> {
         mac.verify_slice(&self.signature).map_err(|_| Refusal::Mismatch { canonical_request, string_to_sign })
     }
 
-    fn check_scope(&self, region: &str) -> Result<(), Refusal> {
+    fn check_scope(&self, expected: &str, region: &str) -> Result<(), Refusal> {
         let Scope { date, region: given, service, terminator } = self.scope;
         let day = &self.date[..8];
         if given != region {
             Err(format!("Credential should be scoped to a valid region, not '{given}'."))
-        } else if service != SERVICE {
-            Err(format!("Credential should be scoped to correct service: '{SERVICE}'."))
+        } else if service != expected {
+            Err(format!("Credential should be scoped to correct service: '{expected}'."))
         } else if terminator != TERMINATOR {
             Err(format!("Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{terminator}'."))
         } else if date != day {

@@ -90,27 +90,32 @@ impl Service {
         Ok(object.sync().await?)
     }
 
-    /// 3.18. The archive is gone at once for new jobs, and from the next inventory; a job that retrieves it keeps its
-    /// bytes until it expires.
+    /// 3.18. The archive is gone at once for new jobs, and from the next inventory. A job over it that is in progress
+    /// fails; one that has succeeded keeps the bytes until it expires.
     pub async fn delete_archive(&self, address: VaultAddress, archive_id: String) -> Answer {
         let (now, interval) = (self.now(), self.inventory_interval);
-        self.write(move |tx| {
-            let vault = vault_at(tx, &address)?;
-            let archive = archive_in(tx, &address, vault.id, &archive_id)?;
-            if archive.deleted {
-                return Ok(());
-            }
-            let next = inventory::record_write(tx, vault, now, interval, |holds| {
-                holds.archives = holds.archives.saturating_sub(1);
-                holds.bytes = holds.bytes.saturating_sub(archive.size);
-            })?;
-            archives::mark_deleted(tx, archive.id, next)?;
-            if !jobs::retrieve(tx, archive.id)? {
-                archives::free_bytes(tx, archive.id)?;
-            }
-            Ok(())
-        })
-        .await?;
+        let failed = self
+            .write(move |tx| {
+                let vault = vault_at(tx, &address)?;
+                let archive = archive_in(tx, &address, vault.id, &archive_id)?;
+                if archive.deleted {
+                    return Ok(false);
+                }
+                let next = inventory::record_write(tx, vault, now, interval, |holds| {
+                    holds.archives = holds.archives.saturating_sub(1);
+                    holds.bytes = holds.bytes.saturating_sub(archive.size);
+                })?;
+                archives::mark_deleted(tx, archive.id, next)?;
+                let failed = jobs::fail(tx, archive.id, now, "The archive was deleted before the job completed.")?;
+                if !jobs::retrieve(tx, archive.id)? {
+                    archives::free_bytes(tx, archive.id)?;
+                }
+                Ok(failed)
+            })
+            .await?;
+        if failed {
+            self.jobs_changed.notify_one();
+        }
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     }
 }

@@ -22,6 +22,8 @@ pub struct ServerConfig {
     pub retrieval_delays: RetrievalDelays,
     /// How long after a write the inventory is taken that knows of it.
     pub inventory_interval: Duration,
+    /// The URL of the SNS service that is told of the completion of jobs; without one, nothing is.
+    pub sns_endpoint: Option<String>,
     /// Whether the routes under `/_glacierfs/` exist, which move a virtual clock, take inventories and set faults.
     pub admin: bool,
     /// The fault plan to begin with; only with [`Self::admin`].
@@ -41,6 +43,7 @@ impl ServerConfig {
             account: "000000000000".to_owned(),
             retrieval_delays: RetrievalDelays::default(),
             inventory_interval: Duration::from_secs(24 * 3600),
+            sns_endpoint: None,
             admin: false,
             faults: None,
             body_timeout: Duration::from_secs(60),

@@ -1,8 +1,9 @@
 //! Jobs: initiate, describe, list.
 //!
 //! What a job yields is settled when it is initiated: the range and its hash, or the inventory document. From then on
-//! only time passes, so a job's status is a function of the clock, and nothing has to wake up for it to complete. It can
-//! be read for 24 hours after its completion; then it is as if it had never been.
+//! only time passes, so a job's status is a function of the clock, and nothing has to wake up for it to complete; but the
+//! deletion of an archive ends those over it that are in progress, which fail. A job can be read for 24 hours after its
+//! completion; then it is as if it had never been.
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
@@ -88,6 +89,11 @@ impl Service {
                 self.write(move |tx| insert_inventory(tx, &address, &job, document)).await?;
             }
         }
+        if self.publishes {
+            self.jobs_changed.notify_one();
+        } else if let Some(topic) = &parameters.sns_topic {
+            log::debug!("{topic} won't be told of the job {job_id}: there is no SNS endpoint");
+        }
         Reply::empty(StatusCode::ACCEPTED).at(location)?.with(header::JOB_ID, job_id)
     }
 
@@ -107,7 +113,7 @@ impl Service {
     pub async fn list_jobs(&self, address: VaultAddress, query: &Query<'_>) -> Answer {
         let now = self.now();
         let (limit, after) = (query.limit(PAGE)?, row(query.marker()?));
-        let mut wanted = Wanted { after, completes_after: now - LIFETIME, completes_by: Timestamp::MAX };
+        let mut wanted = Wanted { after, completes_after: now - LIFETIME, completes_by: Timestamp::MAX, failed: None };
         let mut only = |completed: bool| {
             if completed {
                 wanted.completes_by = wanted.completes_by.min(now);
@@ -123,12 +129,10 @@ impl Service {
         }
         match query.get("statuscode").as_deref().map(Status::from) {
             None => {}
-            Some(Status::Succeeded) => only(true),
             Some(Status::InProgress) => only(false),
-            // Retrievals of what the endpoint holds don't fail.
-            Some(Status::Failed) => {
+            Some(status @ (Status::Succeeded | Status::Failed)) => {
                 only(true);
-                only(false);
+                wanted.failed = Some(status == Status::Failed);
             }
             Some(Status::Unknown(sent)) => {
                 return Err(invalid(format!("The job status code is not valid: {sent}")));
@@ -148,9 +152,14 @@ impl Service {
 }
 
 impl Job {
-    /// Whether it has ended by `now`.
+    /// Whether it has ended by `now`, well or not.
     pub fn is_completed(&self, now: Timestamp) -> bool {
         self.completes <= now
+    }
+
+    /// Whether its output can be read at `now`.
+    pub fn has_output(&self, now: Timestamp) -> bool {
+        self.is_completed(now) && self.failed.is_none()
     }
 }
 
@@ -256,11 +265,12 @@ fn archive_task(
 }
 
 /// The description of a job at `now`.
-fn describe(job: Job, vault_arn: &str, now: Timestamp) -> JobDescription {
+pub(super) fn describe(job: Job, vault_arn: &str, now: Timestamp) -> JobDescription {
     let completed = job.is_completed(now);
-    let (status_code, status_message) = match completed {
-        true => (Status::Succeeded, "Succeeded"),
-        false => (Status::InProgress, "Operation in progress."),
+    let (status_code, status_message) = match (completed, job.failed) {
+        (false, _) => (Status::InProgress, "Operation in progress.".to_owned()),
+        (true, None) => (Status::Succeeded, "Succeeded".to_owned()),
+        (true, Some(reason)) => (Status::Failed, reason),
     };
     let mut description = JobDescription {
         action: Action::ArchiveRetrieval,
@@ -281,7 +291,7 @@ fn describe(job: Job, vault_arn: &str, now: Timestamp) -> JobDescription {
         tree_hash: None,
         sns_topic: job.sns_topic,
         status_code,
-        status_message: Some(status_message.to_owned()),
+        status_message: Some(status_message),
         tier: job.tier.as_deref().map(Tier::from),
         vault_arn: vault_arn.to_owned(),
     };

@@ -26,6 +26,7 @@ mod ids;
 mod inventory;
 mod jobs;
 mod multipart;
+mod notify;
 mod object;
 mod output;
 mod private;
@@ -48,7 +49,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 pub use admin::clock::stored as stored_time;
@@ -62,6 +63,7 @@ use admin::Admin;
 use cut::Cut;
 use db::Db;
 use files::Files;
+use notify::Sns;
 use service::Service;
 
 /// How long a start waits for a server that is just ending to give up the data directory.
@@ -111,7 +113,8 @@ pub struct Server {
     admin_token: Option<String>,
     stopping: watch::Sender<bool>,
     connections: JoinHandle<()>,
-    sweeper: JoinHandle<()>,
+    /// What goes on beside requests.
+    tasks: Vec<JoinHandle<()>>,
     db: Arc<Db>,
 }
 
@@ -119,6 +122,7 @@ impl Server {
     /// Opens the data directory (making it, and a key, the first time) and listens. It is ready when this answers.
     pub async fn start(config: ServerConfig, clock: Clock) -> Result<Self, ServerError> {
         config.validate().map_err(ServerError::Config)?;
+        let sns = config.sns_endpoint.as_deref().map(Sns::new).transpose().map_err(ServerError::Config)?;
         let (data, admin, faults, virtual_clock) = (config.data.clone(), config.admin, config.faults, clock.clone());
         let opened = spawn_blocking(move || {
             let (db, files, key) = open(&data)?;
@@ -141,6 +145,8 @@ impl Server {
             retrieval_delays: config.retrieval_delays,
             inventory_interval: config.inventory_interval,
             body_timeout: config.body_timeout,
+            publishes: sns.is_some(),
+            jobs_changed: Notify::new(),
             admin,
             db: Arc::clone(&db),
             files,
@@ -151,7 +157,13 @@ impl Server {
             credentials: key,
             admin_token: service.admin.as_ref().map(|admin| admin.token.as_str().to_owned()),
             stopping,
-            sweeper: tokio::spawn(sweep::sweep_forever(Arc::clone(&service))),
+            tasks: [
+                Some(tokio::spawn(sweep::sweep_forever(Arc::clone(&service)))),
+                sns.map(|sns| tokio::spawn(notify::tell_forever(Arc::clone(&service), sns))),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             connections: tokio::spawn(accept(listener, service, stop)),
             db,
         })
@@ -175,10 +187,12 @@ impl Server {
     /// Ends: takes no more connections, lets requests that have begun end (for up to 10 s), and closes the database.
     pub async fn stop(mut self) {
         self.stopping.send_replace(true);
-        // Both tasks end by themselves or by `abort`; there is nothing to learn from how.
+        // All tasks end by themselves or by `abort`; there is nothing to learn from how.
         let _ = (&mut self.connections).await;
-        self.sweeper.abort();
-        let _ = (&mut self.sweeper).await;
+        for task in &mut self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
         let db = Arc::clone(&self.db);
         let _ = spawn_blocking(move || db.close()).await;
     }
@@ -188,7 +202,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         // The tasks hold the database, which closes when they are gone.
         self.connections.abort();
-        self.sweeper.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -42,7 +42,7 @@ impl Service {
         let output = self
             .read(move |connection| {
                 let job = job_in(connection, &address, &job_id, now)?;
-                if !job.is_completed(now) {
+                if !job.has_output(now) {
                     return Err(ServiceError::job_not_available(&job_id));
                 }
                 Output::of(connection, job.task, range.as_deref())

@@ -12,6 +12,7 @@ use http::{HeaderValue, Request, Response};
 use hyper::body::{Body as _, Incoming};
 use jiff::Timestamp;
 use rusqlite::Connection;
+use tokio::sync::Notify;
 
 use super::admin::Admin;
 use super::body;
@@ -39,6 +40,10 @@ pub(super) struct Service {
     pub retrieval_delays: RetrievalDelays,
     pub inventory_interval: Duration,
     pub body_timeout: Duration,
+    /// Whether topics are told of the completion of jobs.
+    pub publishes: bool,
+    /// Wakes whoever tells them, when there is a new job or one ends before its time.
+    pub jobs_changed: Notify,
     /// The routes for testers, when they are asked for.
     pub admin: Option<Admin>,
     pub db: Arc<Db>,

@@ -27,9 +27,9 @@ pub(super) async fn sweep_forever(service: Arc<Service>) {
 
 /// Removes everything that has expired by now.
 pub(super) async fn sweep(service: &Service) -> Result<(), ServiceError> {
-    let now = service.now();
+    let (now, told) = (service.now(), service.publishes);
     let batch = move |tx: &Tx<'_>| {
-        let jobs = jobs::remove_completed(tx, now - LIFETIME, BATCH)?;
+        let jobs = jobs::remove_completed(tx, now - LIFETIME, told, BATCH)?;
         let uploads = uploads::remove_idle(tx, now - IDLE, BATCH)?;
         Ok(jobs.max(uploads) == BATCH)
     };

@@ -85,6 +85,56 @@ async fn life_of_a_job() {
     assert_eq!(api.get("/-/vaults/v/jobs").await.expect(200).json(), json!({"JobList": [], "Marker": null}));
 }
 
+/// Promise: a job whose archive is deleted before it completes fails at once: it says so, yields nothing, is listed as
+/// failed, and lives as long as others; one that has completed stays as it was, and the archive's bytes with it.
+#[tokio::test]
+async fn jobs_of_deleted_archives() {
+    let endpoint = Endpoint::start().await;
+    let api = &endpoint.api;
+    api.create_vault("v").await;
+    let data = pattern(100_000);
+    let archive = api.upload("v", &data, "").await;
+    let done = api.job("v", retrieval(&archive)).await;
+    endpoint.advance(4 * HOUR);
+    let running = api.job("v", retrieval(&archive)).await;
+    let inventory_due = endpoint.clock.now();
+    endpoint.advance(HOUR);
+    api.delete_archive("v", &archive).await.expect(204);
+
+    let failed = api.describe_job("v", &running).await;
+    assert_eq!((&failed["Completed"], &failed["StatusCode"]), (&true.into(), &"Failed".into()));
+    assert_eq!(failed["StatusMessage"], "The archive was deleted before the job completed.");
+    assert_eq!(failed["CompletionDate"], wire_date(inventory_due + HOUR));
+    assert_eq!(failed["ArchiveId"], archive);
+    let says = format!("The job is not currently available for download: {running}");
+    api.output("v", &running, None).await.fails(400, INVALID, &says);
+    assert!(api.output("v", &done, None).await.expect(200).body == data);
+    let listed = async |query: &str| -> Vec<String> {
+        let page = api.get(&format!("/-/vaults/v/jobs?{query}")).await.expect(200).json();
+        let jobs = page["JobList"].as_array().expect("a list");
+        jobs.iter().map(|job| job["JobId"].as_str().expect("an ID").to_owned()).collect()
+    };
+    assert_eq!(listed("statuscode=Failed").await, [running.clone()]);
+    assert_eq!(listed("statuscode=Succeeded").await, [done.clone()]);
+    assert_eq!(listed("completed=true").await, [done.clone(), running.clone()]);
+    assert!(listed("completed=false&statuscode=Failed").await.is_empty());
+    assert!(listed("statuscode=InProgress").await.is_empty());
+    api.call("POST", "/-/vaults/v/jobs").body(retrieval(&archive).to_string()).send().await.fails(
+        404,
+        NOT_FOUND,
+        &format!("The archive ID was not found: {archive}"),
+    );
+
+    endpoint.advance(DAY - Duration::from_millis(1));
+    assert_eq!(listed("").await, [running.clone()]);
+    endpoint.advance(Duration::from_millis(1));
+    assert!(listed("").await.is_empty());
+}
+
+fn wire_date(time: jiff::Timestamp) -> String {
+    format!("{time:.3}")
+}
+
 /// Promise: of every range in the vectors, jobs and downloads give a checksum exactly when it is a node of the archive's
 /// tree, and the right one, whether the archive came in one request or in parts.
 #[tokio::test]

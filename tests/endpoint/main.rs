@@ -11,5 +11,6 @@ mod faults;
 mod jobs;
 mod killed;
 mod multipart;
+mod notifications;
 mod vaults;
 mod wire;

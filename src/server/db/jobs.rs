@@ -1,8 +1,9 @@
-//! Rows of jobs. A job's status isn't stored: it follows from the time.
+//! Rows of jobs. Whether a job is still in progress isn't stored: it follows from the time.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::vaults::VaultAddress;
 use super::{Tx, archives, objects, time};
 use crate::glacier::treehash::TreeHash;
 
@@ -16,6 +17,8 @@ pub(in crate::server) struct Job {
     pub tier: Option<String>,
     pub created: Timestamp,
     pub completes: Timestamp,
+    /// Why it fails then; `None` when it succeeds.
+    pub failed: Option<String>,
     pub task: Task,
 }
 
@@ -67,7 +70,7 @@ pub(in crate::server) enum NewTask {
 
 const SELECT: &str = "SELECT jobs.id, job_id, jobs.description, sns_topic, tier, jobs.created, completes, \
      archive, archive_id, archives.description, archives.size, archives.tree_hash, first, last, jobs.tree_hash, \
-     inventory, next_marker, output, objects.size \
+     inventory, next_marker, output, objects.size, failed \
      FROM jobs LEFT JOIN archives ON archives.id = archive LEFT JOIN objects ON objects.id = output";
 
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -97,6 +100,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         tier: row.get(4)?,
         created: time(row.get(5)?),
         completes: time(row.get(6)?),
+        failed: row.get(19)?,
         task,
     })
 }
@@ -144,6 +148,8 @@ pub(in crate::server) struct Wanted {
     pub completes_after: Timestamp,
     /// ... and at this time or before.
     pub completes_by: Timestamp,
+    /// Only those that fail, or only those that don't.
+    pub failed: Option<bool>,
 }
 
 /// At most `limit` of the wanted jobs, oldest first.
@@ -156,25 +162,75 @@ pub(in crate::server) fn page(
     // The rows are chosen by the index alone, and only those of the page are read.
     let sql = format!(
         "{SELECT} WHERE jobs.id IN (SELECT id FROM jobs INDEXED BY jobs_by_vault \
-         WHERE vault = ? AND id > ? AND completes > ? AND completes <= ? ORDER BY id LIMIT ?) ORDER BY jobs.id"
+         WHERE vault = ?1 AND id > ?2 AND completes > ?3 AND completes <= ?4 \
+         AND (?5 IS NULL OR (failed IS NOT NULL) = ?5) ORDER BY id LIMIT ?6) ORDER BY jobs.id"
     );
-    let Wanted { after, completes_after, completes_by } = wanted;
+    let Wanted { after, completes_after, completes_by, failed } = wanted;
+    let (completes_after, completes_by) = (completes_after.as_millisecond(), completes_by.as_millisecond());
     connection
         .prepare_cached(&sql)?
-        .query_map(params![vault, after, completes_after.as_millisecond(), completes_by.as_millisecond(), limit], job)?
+        .query_map(params![vault, after, completes_after, completes_by, failed, limit], job)?
         .collect()
 }
 
-/// Whether a job retrieves `archive`, or did and hasn't been removed yet.
+/// Whether a job has retrieved `archive` and hasn't been removed yet.
 pub(in crate::server) fn retrieve(connection: &Connection, archive: i64) -> rusqlite::Result<bool> {
-    connection.prepare_cached("SELECT 1 FROM jobs WHERE archive = ?")?.exists([archive])
+    connection.prepare_cached("SELECT 1 FROM jobs WHERE archive = ? AND failed IS NULL")?.exists([archive])
 }
 
-/// Removes at most `limit` jobs that completed at `by` or before, with their outputs. Answers how many.
-pub(in crate::server) fn remove_completed(tx: &Tx<'_>, by: Timestamp, limit: usize) -> rusqlite::Result<usize> {
+/// Fails the jobs over `archive` that are still in progress at `now`. Answers whether there are any.
+pub(in crate::server) fn fail(tx: &Tx<'_>, archive: i64, now: Timestamp, reason: &str) -> rusqlite::Result<bool> {
+    // One that was initiated while the clock was being read doesn't end before it began.
+    let sql = "UPDATE jobs SET failed = ?1, completes = max(created, ?2) WHERE archive = ?3 AND completes > ?2";
+    Ok(tx.prepare_cached(sql)?.execute(params![reason, now.as_millisecond(), archive])? > 0)
+}
+
+/// At most `limit` jobs that have completed by `now` and haven't been told of, with where their vaults are.
+pub(in crate::server) fn untold(
+    connection: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Job, i64, VaultAddress)>> {
+    let sql = format!(
+        "SELECT found.*, vaults.id, account, region, name FROM ({SELECT} \
+         WHERE NOT notified AND completes <= ? ORDER BY completes LIMIT ?) AS found \
+         JOIN jobs ON jobs.id = found.id JOIN vaults ON vaults.id = jobs.vault ORDER BY jobs.completes, jobs.id"
+    );
+    let told_by = |row: &Row<'_>| {
+        let address = VaultAddress {
+            account: row.get::<_, String>(21)?.into(),
+            region: row.get::<_, String>(22)?.into(),
+            name: row.get(23)?,
+        };
+        Ok((job(row)?, row.get(20)?, address))
+    };
+    connection.prepare_cached(&sql)?.query_map(params![now.as_millisecond(), limit], told_by)?.collect()
+}
+
+/// Notes that everyone has been told of a job's completion, or is about to be.
+pub(in crate::server) fn mark_told(tx: &Tx<'_>, id: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE jobs SET notified = TRUE WHERE id = ?")?.execute([id]).map(drop)
+}
+
+/// When the next job completes that nobody has been told of.
+pub(in crate::server) fn next_untold(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let first: Option<i64> = connection
+        .prepare_cached("SELECT min(completes) FROM jobs WHERE NOT notified")?
+        .query_row([], |row| row.get(0))?;
+    Ok(first.map(time))
+}
+
+/// Removes at most `limit` jobs that completed at `by` or before, with their outputs; only those that have been told of
+/// if `told`. Answers how many.
+pub(in crate::server) fn remove_completed(
+    tx: &Tx<'_>,
+    by: Timestamp,
+    told: bool,
+    limit: usize,
+) -> rusqlite::Result<usize> {
     let ids: Vec<i64> = tx
-        .prepare_cached("SELECT id FROM jobs WHERE completes <= ? LIMIT ?")?
-        .query_map(params![by.as_millisecond(), limit], |row| row.get(0))?
+        .prepare_cached("SELECT id FROM jobs WHERE completes <= ? AND (notified OR NOT ?) LIMIT ?")?
+        .query_map(params![by.as_millisecond(), told, limit], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &ids {
         remove(tx, *id)?;

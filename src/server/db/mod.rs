@@ -13,6 +13,7 @@
 pub(super) mod archives;
 pub(super) mod jobs;
 pub(super) mod objects;
+pub(super) mod outbox;
 mod schema;
 pub(super) mod uploads;
 pub(super) mod vaults;

@@ -59,9 +59,9 @@ CREATE INDEX archive_jobs_by_creation ON jobs (created) WHERE archive IS NOT NUL
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,
-    subject TEXT,
     message TEXT NOT NULL,
-    -- When to try next, and how often that has failed.
+    -- When it was put here, when to try next, and how often that has failed; of the machine's clock.
+    created INTEGER NOT NULL,
     due INTEGER NOT NULL,
     tries INTEGER NOT NULL DEFAULT 0
 ) STRICT;
