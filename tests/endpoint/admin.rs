@@ -1,5 +1,7 @@
 //! The routes of testers: who gets in, the clock, inventories on demand.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use glacierfs::server::Server;
@@ -148,4 +150,55 @@ async fn inventories_on_demand() {
         "Vault not found for ARN: arn:aws:glacier:us-east-1:000000000000:vaults/w",
     );
     endpoint.admin("POST", "inventory", "{}").await.fails(400, INVALID, "missing field `vault`");
+}
+
+/// A `glacierfs serve` with `arguments`, and what it prints first.
+fn serve(data: &std::path::Path, arguments: &[&str]) -> (Child, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glacierfs"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "off", "--data"]).arg(data).args(arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("glacierfs runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("readable");
+    (child, line.trim().to_owned())
+}
+
+/// Promise: what is for testing needs `--admin`; and a virtual clock of the program goes on from where it was, after
+/// `kill -9` as well.
+#[tokio::test]
+async fn the_program() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (data, plan) = (directory.path().join("data"), directory.path().join("plan.json"));
+    std::fs::write(&plan, r#"{"rules":[{"operation":"Nothing","fault":{"lose_response":{}}}]}"#).expect("written");
+    let plan = plan.to_str().expect("text");
+    for (arguments, says) in [
+        (&["--clock", "virtual"][..], "--clock virtual is for testing, and needs --admin"),
+        (&["--faults", plan], "--faults is for testing, and needs --admin"),
+        (&["--admin", "--faults", plan], "is wrong: rules[0].operation: \"Nothing\" is no operation"),
+        (&["--admin", "--clock", "virtual@noon"], "\"noon\" is not a time"),
+        (&["--clock", "sundial"], "allowed are real, virtual and virtual@TIME"),
+    ] {
+        let (child, line) = serve(&data, arguments);
+        let ended = child.wait_with_output().expect("ends");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(line.is_empty() && ended.status.code() == Some(2) && said.contains(says), "{said}");
+    }
+    assert!(!data.exists());
+
+    let mut shown = json!("2031-05-06T07:08:09.000Z");
+    for clock in ["virtual@2031-05-06T07:08:09Z", "virtual", "virtual@2030-01-01T00:00:00Z"] {
+        let (mut child, url) = serve(&data, &["--admin", "--clock", clock]);
+        let token = std::fs::read_to_string(data.join("admin-token")).expect("the token");
+        let call = async |method: &str, body: &str| {
+            let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+            let request = http.request(method.parse().expect("a method"), format!("{url}/_glacierfs/clock"));
+            let answer = request.bearer_auth(token.trim()).body(body.to_owned()).send().await.expect("an answer");
+            serde_json::from_slice::<serde_json::Value>(&answer.bytes().await.expect("a body")).expect("JSON")
+        };
+        assert_eq!(call("GET", "").await, json!({"mode": "virtual", "now": shown}));
+        shown = call("POST", r#"{"advance": "100days"}"#).await["now"].clone();
+        // SIGKILL.
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+    assert_eq!(shown, "2032-03-01T07:08:09.000Z");
 }

@@ -114,9 +114,9 @@ async fn jobs_of_deleted_archives() {
         let jobs = page["JobList"].as_array().expect("a list");
         jobs.iter().map(|job| job["JobId"].as_str().expect("an ID").to_owned()).collect()
     };
-    assert_eq!(listed("statuscode=Failed").await, [running.clone()]);
-    assert_eq!(listed("statuscode=Succeeded").await, [done.clone()]);
-    assert_eq!(listed("completed=true").await, [done.clone(), running.clone()]);
+    assert_eq!(listed("statuscode=Failed").await, [&*running]);
+    assert_eq!(listed("statuscode=Succeeded").await, [&*done]);
+    assert_eq!(listed("completed=true").await, [&*done, &*running]);
     assert!(listed("completed=false&statuscode=Failed").await.is_empty());
     assert!(listed("statuscode=InProgress").await.is_empty());
     api.call("POST", "/-/vaults/v/jobs").body(retrieval(&archive).to_string()).send().await.fails(
@@ -126,7 +126,7 @@ async fn jobs_of_deleted_archives() {
     );
 
     endpoint.advance(DAY - Duration::from_millis(1));
-    assert_eq!(listed("").await, [running.clone()]);
+    assert_eq!(listed("").await, [&*running]);
     endpoint.advance(Duration::from_millis(1));
     assert!(listed("").await.is_empty());
 }
