@@ -1,6 +1,8 @@
 //! The client and the archive service over it, against a scripted endpoint, and against the embedded one.
 
 mod client;
+mod faults;
+mod faulty;
 mod retries;
 mod script;
 mod service;
