@@ -14,14 +14,15 @@ pub const VAULT: &str = "photos";
 /// The share of requests that something goes wrong with.
 const RATE: f64 = 0.2;
 /// The longest standstill that the client bears, and a delay beyond it.
-const IDLE: Duration = Duration::from_millis(600);
-const TOO_LONG: &str = "900ms";
+const IDLE: Duration = Duration::from_secs(1);
+const TOO_LONG: &str = "1500ms";
 
 /// Every kind of fault, with a name for messages.
 pub fn kinds() -> Vec<(&'static str, Value)> {
     let error = |status: u16| json!({"error": {"status": status}});
     let code = |code: &str| json!({"error": {"code": code}});
     vec![
+        ("standstill", json!({"delay": TOO_LONG})),
         ("throttling", code("ThrottlingException")),
         ("too slow", code("RequestTimeoutException")),
         ("no capacity", code("InsufficientCapacityException")),
@@ -33,7 +34,6 @@ pub fn kinds() -> Vec<(&'static str, Value)> {
         ("503", error(503)),
         ("504", error(504)),
         ("delay", json!({"delay": "20ms"})),
-        ("standstill", json!({"delay": TOO_LONG})),
         ("reset request", json!({"reset_request": {}})),
         ("reset answer", json!({"reset_response": {}})),
         ("cut answer", json!({"truncate": {}})),
@@ -44,11 +44,12 @@ pub fn kinds() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The endpoint with the vault [`VAULT`], its clock, and a client that doesn't keep a test waiting.
+/// The endpoint with the vault [`VAULT`], its clock, a client that soon gives up, and one that doesn't.
 pub struct Place {
     _directory: TempDir,
     pub clock: Clock,
     pub client: Client,
+    pub patient: Client,
     server: Server,
     http: reqwest::Client,
     seed: u64,
@@ -63,17 +64,18 @@ impl Place {
         config.admin = true;
         let server = Server::start(config, clock.clone()).await.expect("the endpoint starts");
         let credentials = CredentialSource::fixed(server.credentials().clone());
+        let config = Config { endpoint: Some(server.url()), ..Config::new("us-east-1", credentials) };
+        let patient = Client::new(config.clone()).expect("a good configuration");
         let backoff = Backoff { first: Duration::from_millis(1), cap: Duration::from_millis(5) };
         let client = Client::new(Config {
-            endpoint: Some(server.url()),
             retry: Retry { attempts: 3, backoff },
             timeouts: Timeouts { connect: IDLE, idle: IDLE, upload: IDLE, complete: IDLE },
-            ..Config::new("us-east-1", credentials)
+            ..config
         });
         let client = client.expect("a good configuration");
-        client.create_vault(VAULT).await.expect("created");
+        patient.create_vault(VAULT).await.expect("created");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Place { _directory: directory, clock, client, server, http, seed }
+        Place { _directory: directory, clock, client, patient, server, http, seed }
     }
 
     /// From now on, `fault` strikes a share of the requests for `operation`.
