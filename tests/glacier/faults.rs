@@ -150,7 +150,6 @@ async fn inventory(place: &Place) -> Vec<ArchiveRecord> {
     place.take_inventory().await;
     let service = Glacier::new(place.patient.clone());
     let job = service.request_inventory(VAULT).await.expect("requested");
-    place.clock.advance(Duration::from_secs(5 * 3600));
     archives(service.inventory(VAULT, &job).await.expect("flows").try_collect().await.expect("complete"))
 }
 
@@ -173,7 +172,6 @@ async fn retrieve(place: &Place, archived: &[(String, Arc<Vec<u8>>)]) -> Vec<(St
         };
         jobs.push((place.patient.initiate_job(VAULT, &parameters).await.expect("initiated"), data.clone()));
     }
-    place.clock.advance(Duration::from_secs(5 * 3600));
     jobs
 }
 
@@ -233,7 +231,6 @@ async fn fetch(
 async fn list(place: &Place, kind: &str, fault: &Value, known: &[ArchiveRecord]) -> u64 {
     let (healthy, filter) = (&place.patient, JobFilter::default());
     let job = Glacier::new(healthy.clone()).request_inventory(VAULT).await.expect("requested");
-    place.clock.advance(Duration::from_secs(5 * 3600));
     let vaults = healthy.list_vaults().await.expect("listed");
     let jobs = healthy.list_jobs(VAULT, &filter).await.expect("listed");
     let described = healthy.describe_job(VAULT, &job).await.expect("described");

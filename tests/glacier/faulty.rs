@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use glacierfs::glacier::client::{Client, Config, Retry, Timeouts};
 use glacierfs::glacier::credentials::CredentialSource;
-use glacierfs::server::{Server, ServerConfig};
+use glacierfs::server::{RetrievalDelays, Server, ServerConfig};
 use glacierfs::util::clock::Clock;
 use glacierfs::util::retry::Backoff;
 use serde_json::{Value, json};
@@ -44,10 +44,9 @@ pub fn kinds() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The endpoint with the vault [`VAULT`], its clock, a client that soon gives up, and one that doesn't.
+/// The endpoint with the vault [`VAULT`], whose jobs are ready at once, a client that soon gives up, and one that doesn't.
 pub struct Place {
     _directory: TempDir,
-    pub clock: Clock,
     pub client: Client,
     pub patient: Client,
     server: Server,
@@ -58,11 +57,11 @@ pub struct Place {
 impl Place {
     pub async fn start(seed: u64) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let clock = Clock::virtual_at("2020-01-01T00:00:00Z".parse().expect("a time"));
         let mut config = ServerConfig::new(directory.path());
         config.listen.set_port(0);
         config.admin = true;
-        let server = Server::start(config, clock.clone()).await.expect("the endpoint starts");
+        config.retrieval_delays = RetrievalDelays::parse(["all=0s"]).expect("delays");
+        let server = Server::start(config, Clock::real()).await.expect("the endpoint starts");
         let credentials = CredentialSource::fixed(server.credentials().clone());
         let config = Config { endpoint: Some(server.url()), ..Config::new("us-east-1", credentials) };
         let patient = Client::new(config.clone()).expect("a good configuration");
@@ -75,7 +74,7 @@ impl Place {
         let client = client.expect("a good configuration");
         patient.create_vault(VAULT).await.expect("created");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Place { _directory: directory, clock, client, patient, server, http, seed }
+        Place { _directory: directory, client, patient, server, http, seed }
     }
 
     /// From now on, `fault` strikes a share of the requests for `operation`.

@@ -3,6 +3,7 @@
 mod client;
 mod faults;
 mod faulty;
+mod queues;
 mod retries;
 mod script;
 mod service;
