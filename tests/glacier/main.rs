@@ -1,6 +1,9 @@
 //! The client and the archive service over it, against a scripted endpoint, and against the embedded one.
 
 mod client;
+mod faults;
+mod faulty;
+mod queues;
 mod retries;
 mod script;
 mod service;
