@@ -1,7 +1,7 @@
 """The endpoints that tests share. Each test has a vault of its own, and nothing else to rely on."""
 
 import pytest
-from harness import Endpoint
+from harness import MIB, Endpoint, bare, hashes
 
 QUICK = ["--retrieval-delay", "all=0s", "--retrieval-delay", "bulk=1h", "--inventory-interval", "0s"]
 
@@ -15,6 +15,8 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    # What waits for a minute waits while the others run.
+    items.sort(key=lambda item: "stalled" in item.fixturenames)
     if not config.getoption("--nightly"):
         for item in items:
             if item.get_closest_marker("nightly"):
@@ -35,6 +37,23 @@ def clocked(tmp_path_factory):
     endpoint = Endpoint(tmp_path_factory.mktemp("clocked") / "data", "--admin", "--clock", "virtual")
     yield endpoint
     endpoint.stop()
+
+
+@pytest.fixture(scope="session")
+def stalled(endpoint):
+    """The connection of an upload whose body has stopped in the middle."""
+    data = bytes(MIB)
+    with bare(endpoint.vault(), hashes(data) | {"Content-Length": str(len(data))}) as connection:
+        connection.settimeout(120)
+        connection.sendall(data[: MIB // 2])
+        yield connection
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stall_early(request):
+    """Lets the stalled upload begin before the first test, if it is asked for at all."""
+    if any("stalled" in item.fixturenames for item in request.session.items):
+        request.getfixturevalue("stalled")
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def aws_environment(data, profile="glacierfs"):
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": str(data / "credentials"),
         "AWS_PROFILE": profile,
-        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
         "AWS_PAGER": "",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
@@ -293,3 +293,28 @@ def ok(response, status=200):
     assert metadata["HTTPStatusCode"] == status, response
     assert len(metadata["RequestId"]) == 47, response
     return response
+
+
+def bare(vault, headers, spoil=lambda headers: None):
+    """Begins an upload on a bare connection: signed headers, no body."""
+    kept = {}
+
+    def keep(request):
+        kept.update(request.headers.items())
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        vault.raw("POST", "/archives", b"", headers, spoil=keep)
+    spoil(kept)
+    kept["Host"] = vault.endpoint.address
+    connection = vault.endpoint.socket()
+    lines = [f"POST {vault.path}/archives HTTP/1.1", *[f"{name}: {value}" for name, value in kept.items()]]
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    return connection
+
+
+def finished(connection):
+    """The response that ends what `bare` began, and its body."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response, response.read()

@@ -1,12 +1,11 @@
 """Archives in one request: upload, delete (3.18, 3.19)."""
 
 import hashlib
-import http.client
 import json
 import pathlib
 
 import pytest
-from harness import ACCOUNT, MIB, hashes, invalid, missing, ok, pattern, tree_hash
+from harness import ACCOUNT, MIB, bare, finished, hashes, invalid, missing, ok, pattern, tree_hash
 
 VECTORS = json.loads((pathlib.Path(__file__).parents[1] / "data/treehash-vectors.json").read_text())["vectors"]
 PATTERNS = {"i%251": pattern, "zeros": bytes, "ascii_0": lambda size: b"0" * size}
@@ -129,30 +128,6 @@ def test_an_empty_archive(vault):
     """1.9, 3.19: is refused."""
     assert post(vault, b"").error() == ("InvalidParameterValueException", 400, "Invalid Content-Length: 0")
     assert invalid(vault.upload_archive, body=b"") == "Invalid Content-Length: 0"
-
-
-def bare(vault, headers, spoil=lambda headers: None):
-    """Begins an upload on a bare connection: signed headers, no body."""
-    kept = {}
-
-    def keep(request):
-        kept.update(request.headers.items())
-        raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        vault.raw("POST", "/archives", b"", headers, spoil=keep)
-    spoil(kept)
-    kept["Host"] = vault.endpoint.address
-    connection = vault.endpoint.socket()
-    lines = [f"POST {vault.path}/archives HTTP/1.1", *[f"{name}: {value}" for name, value in kept.items()]]
-    connection.sendall("\r\n".join([*lines, "", ""]).encode())
-    return connection
-
-
-def finished(connection):
-    response = http.client.HTTPResponse(connection)
-    response.begin()
-    return response, response.read()
 
 
 def test_more_than_4_gib(vault):
