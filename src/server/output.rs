@@ -146,9 +146,9 @@ pub(super) fn requested(sent: &str, total: u64) -> Result<Option<(u64, u64)>, Se
     let parse = || {
         let (first, last) = sent.trim().strip_prefix("bytes=")?.split_once('-')?;
         match (first, last) {
-            ("", last) => number(last).filter(|count| *count > 0).map(|count| (total.saturating_sub(count), total - 1)),
-            (first, "") => number(first).map(|first| (first, u64::MAX)),
-            (first, last) => number(first).zip(number(last)).filter(|(first, last)| first <= last),
+            ("", last) => offset(last).filter(|count| *count > 0).map(|count| (total.saturating_sub(count), total - 1)),
+            (first, "") => offset(first).map(|first| (first, u64::MAX)),
+            (first, last) => offset(first).zip(offset(last)).filter(|(first, last)| first <= last),
         }
     };
     let Some((first, last)) = parse() else { return Ok(None) };
@@ -157,6 +157,12 @@ pub(super) fn requested(sent: &str, total: u64) -> Result<Option<(u64, u64)>, Se
         return Err(invalid(message));
     }
     Ok(Some((first, last.min(total - 1))))
+}
+
+/// A number of a range: any digits. One that no integer holds is behind every end all the same.
+fn offset(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| number(text).unwrap_or(u64::MAX))
 }
 
 /// A body of the bytes of `extents`.
@@ -221,6 +227,8 @@ mod tests {
             ("bytes=-4", Some((6, 9))),
             ("bytes=-99", Some((0, 9))),
             ("bytes=0-18446744073709551615", Some((0, 9))),
+            ("bytes=3-99999999999999999999", Some((3, 9))),
+            ("bytes=-99999999999999999999", Some((0, 9))),
             ("bytes 0-3/10", None),
             ("0-3/10", None),
             ("bytes=3-2", None),
@@ -232,7 +240,7 @@ mod tests {
         ] {
             assert_eq!(requested(sent, 10).ok(), Some(range), "{sent}");
         }
-        for sent in ["bytes=10-", "bytes=10-12"] {
+        for sent in ["bytes=10-", "bytes=10-12", "bytes=99999999999999999999-"] {
             let error = requested(sent, 10).expect_err(sent);
             assert_eq!(error.status, 400);
             assert!(error.message.ends_with(&format!("size of retrieved data: {sent}")), "{error}");
