@@ -6,10 +6,13 @@
 //! takes what [`ServerConfig`] says, on the [`Clock`] that it is given.
 //!
 //! In the data directory: `glacier.db` (SQLite: vaults, archives, uploads, jobs, and small objects), `objects/` (large
-//! ones), `credentials` (the key, for AWS tools) and `lock` (held while a server runs).
+//! ones), `credentials` (the keys, for AWS tools) and `lock` (held while a server runs).
 
+mod access;
+mod access_policy;
 mod archives;
 mod body;
+mod capacity;
 mod config;
 mod credentials;
 mod db;
@@ -18,14 +21,19 @@ mod files;
 mod ids;
 mod inventory;
 mod jobs;
+mod lock;
 mod multipart;
+mod notifications;
 mod object;
 mod output;
+mod policy;
 mod reply;
 mod request;
+mod retrieval;
 mod routes;
 mod service;
 mod sweep;
+mod tags;
 mod vaults;
 
 use std::fs::{DirBuilder, File, TryLockError};
@@ -49,8 +57,10 @@ pub use db::{DbError, OpenError};
 
 use crate::glacier::sigv4::Credentials;
 use crate::util::clock::Clock;
+use credentials::Keys;
 use db::Db;
 use files::Files;
+use retrieval::Limits;
 use service::Service;
 
 /// How long a start waits for a server that is just ending to give up the data directory.
@@ -96,7 +106,7 @@ pub enum ServerError {
 /// A running endpoint. Dropped without [`Server::stop`], it ends at once, as a crash would; nothing acknowledged is lost.
 pub struct Server {
     address: SocketAddr,
-    credentials: Credentials,
+    keys: Keys,
     stopping: watch::Sender<bool>,
     connections: JoinHandle<()>,
     sweeper: JoinHandle<()>,
@@ -104,22 +114,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the data directory (making it, and a key, the first time) and listens. It is ready when this answers.
+    /// Opens the data directory (making it, and a key for each account, the first time) and listens. It is ready when this answers.
     pub async fn start(config: ServerConfig, clock: Clock) -> Result<Self, ServerError> {
         config.validate().map_err(ServerError::Config)?;
-        let data = config.data.clone();
-        let opened = spawn_blocking(move || open(&data)).await;
-        let (db, files, key) = opened
+        let (data, accounts) = (config.data.clone(), config.accounts.clone());
+        let opened = spawn_blocking(move || open(&data, &accounts)).await;
+        let (db, files, keys) = opened
             .map_err(|error| ServerError::Data { path: config.data.clone(), error: io::Error::other(error) })??;
         let listen_error = |error| ServerError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let service = Arc::new(Service {
             region: config.region.into(),
-            account: config.account.into(),
-            key: key.clone(),
+            keys: keys.clone(),
             clock,
             retrieval_delays: config.retrieval_delays,
+            limits: Limits { expedited: config.expedited_limit },
             inventory_interval: config.inventory_interval,
             body_timeout: config.body_timeout,
             db: Arc::clone(&db),
@@ -128,7 +138,7 @@ impl Server {
         let (stopping, stop) = watch::channel(false);
         Ok(Server {
             address,
-            credentials: key,
+            keys,
             stopping,
             sweeper: tokio::spawn(sweep::sweep_forever(Arc::clone(&service))),
             connections: tokio::spawn(accept(listener, service, stop)),
@@ -141,9 +151,14 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// The key that requests must be signed with.
+    /// The key of the first account.
     pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+        self.keys.first()
+    }
+
+    /// The key of an account; `None` when the endpoint doesn't have that account.
+    pub fn credentials_of(&self, account: &str) -> Option<&Credentials> {
+        self.keys.of(account)
     }
 
     /// Ends: takes no more connections, lets requests that have begun end (for up to 10 s), and closes the database.
@@ -167,7 +182,7 @@ impl Drop for Server {
 }
 
 /// Locks the data directory and opens what is in it. The lock is held by the database's writer.
-fn open(data: &Path) -> Result<(Arc<Db>, Files, Credentials), ServerError> {
+fn open(data: &Path, accounts: &[String]) -> Result<(Arc<Db>, Files, Keys), ServerError> {
     let data_error = |error| ServerError::Data { path: data.to_owned(), error };
     DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(data_error)?;
     let lock = File::options().create(true).append(true).open(data.join("lock")).map_err(data_error)?;
@@ -182,9 +197,9 @@ fn open(data: &Path) -> Result<(Arc<Db>, Files, Credentials), ServerError> {
             Err(TryLockError::Error(error)) => return Err(data_error(error)),
         }
     }
-    let key = credentials::load_or_create(data).map_err(data_error)?;
+    let keys = credentials::load_or_create(data, accounts).map_err(data_error)?;
     let (db, files) = Db::open(data, lock).map_err(|error| ServerError::Open { path: data.to_owned(), error })?;
-    Ok((Arc::new(db), files, key))
+    Ok((Arc::new(db), files, keys))
 }
 
 /// Takes connections until `stop`, then lets those with a request under way end.

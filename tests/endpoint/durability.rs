@@ -119,7 +119,7 @@ async fn refused_starts() {
     assert!(refused(taken).await.starts_with("can't listen on 127.0.0.1:"));
 
     let mut account = config(other.path());
-    account.account = "12".to_owned();
+    account.accounts = vec!["12".to_owned()];
     assert!(refused(account).await.contains("an account is 12 digits"));
     let mut region = config(other.path());
     region.region = "US East".to_owned();
@@ -130,7 +130,7 @@ async fn refused_starts() {
     let database = rusqlite::Connection::open(path.join("glacier.db")).expect("the database");
     database.pragma_update(None, "user_version", 99).expect("set");
     drop(database);
-    assert!(refused(config(&path)).await.contains("version 99, this glacierfs knows up to 1"));
+    assert!(refused(config(&path)).await.contains("version 99, this glacierfs knows up to 2"));
     std::fs::write(path.join("credentials"), "").expect("written");
     assert!(refused(config(&path)).await.contains("no [glacierfs] profile"));
 }
