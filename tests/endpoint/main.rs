@@ -3,11 +3,15 @@
 //! Requests are signed with the crate's own signer, whose canonical forms are pinned by vectors made by others; how
 //! unmodified AWS clients fare is in `tests/python`.
 
+mod accounts;
 mod auth;
 mod client;
 mod durability;
 mod jobs;
 mod killed;
+mod limits;
+mod lock;
 mod multipart;
+mod settings;
 mod vaults;
 mod wire;
