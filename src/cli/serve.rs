@@ -41,13 +41,18 @@ pub struct Serve {
     /// Region that requests have to be signed for
     #[arg(long, default_value = "us-east-1")]
     region: String,
-    /// The account, 12 digits
+    /// An account, 12 digits, with a key and vaults of its own. Can be repeated: the key of the first is the profile
+    /// glacierfs, that of another glacierfs-ID
     #[arg(long, value_name = "ID", default_value = "000000000000")]
-    account: String,
+    account: Vec<String>,
     /// How long a retrieval takes; TIER is expedited, standard, bulk or all. Can be repeated
     /// [default: what AWS takes, minutes to hours]
     #[arg(long, value_name = "TIER=DURATION")]
     retrieval_delay: Vec<String>,
+    /// How many expedited retrievals an account gets in any 5 minutes; each unit of provisioned capacity adds 3
+    /// [default: as many as it asks for]
+    #[arg(long, value_name = "N")]
+    expedited_limit: Option<u32>,
     /// How long after a write an inventory is taken that knows of it [default: 1day]
     #[arg(long, value_name = "DURATION", value_parser = ask::duration)]
     inventory_interval: Option<Duration>,
@@ -120,7 +125,8 @@ impl Serve {
         let mut config = ServerConfig::new(self.data);
         config.listen = self.listen;
         config.region = self.region;
-        config.account = self.account;
+        config.accounts = self.account;
+        config.expedited_limit = self.expedited_limit;
         config.retrieval_delays = RetrievalDelays::parse(&self.retrieval_delay).map_err(wrong)?;
         if let Some(interval) = self.inventory_interval {
             config.inventory_interval = interval;

@@ -29,6 +29,8 @@ use crate::glacier::wire::{self, header};
 use crate::util::clock::Clock;
 use crate::util::size::GIB;
 
+mod settings;
+
 /// The largest archive of a single upload, and the largest part, in bytes.
 pub const MAX_PART: u64 = 4 * GIB;
 /// The most parts of a multipart upload.
@@ -286,11 +288,8 @@ impl Client {
     ///
     /// Never repeated when the job may have been started: each is paid for.
     pub async fn initiate_job(&self, vault: &str, parameters: &wire::JobParameters) -> Result<String, Error> {
-        let mut call = self.call("InitiateJob", Method::POST, vault, &["jobs"])?;
-        let body = serde_json::to_vec(parameters).map_err(|error| self.invalid(call.operation, error.to_string()))?;
-        call.payload_hash = sigv4::payload_hash(&body);
-        call.payload = Payload::bytes(body);
-        call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let call = self.call("InitiateJob", Method::POST, vault, &["jobs"])?;
+        let call = self.with_json(call, parameters)?;
         let operation = call.operation;
         let answer = self.send(Call { idempotent: false, ..call }).await?;
         self.id(operation, &answer, header::JOB_ID)

@@ -4,8 +4,9 @@ use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH, header::TRANSFER_ENCOD
 use hyper::body::Incoming;
 use rusqlite::Connection;
 
+use super::access::{Access, archive_at, vault_at};
 use super::body;
-use super::db::archives::{self, Archive, NewArchive};
+use super::db::archives::{self, NewArchive};
 use super::db::vaults::VaultAddress;
 use super::db::{jobs, objects};
 use super::error::invalid;
@@ -13,7 +14,7 @@ use super::files::INLINE;
 use super::object::NewObject;
 use super::reply::{Answer, Reply};
 use super::request::{description, number, required, text, tree_hash};
-use super::service::{Service, vault_at};
+use super::service::Service;
 use super::{ids, inventory, vaults};
 use crate::glacier::error::ServiceError;
 use crate::glacier::treehash::{self, LEAF, TreeHash};
@@ -25,7 +26,7 @@ pub(super) const UPLOAD: u64 = 4 * GIB;
 
 impl Service {
     /// 3.19.
-    pub async fn upload_archive(&self, address: VaultAddress, headers: &HeaderMap, body: &mut Incoming) -> Answer {
+    pub async fn upload_archive(&self, access: Access, headers: &HeaderMap, body: &mut Incoming) -> Answer {
         let (expected, sent) = tree_hash(headers)?;
         let description = description(headers)?.unwrap_or_default().to_owned();
         let length = content_length(headers)?;
@@ -34,18 +35,18 @@ impl Service {
         }
         if length > INLINE {
             // Before gigabytes are sent in vain. For the rest, the change itself looks.
-            let address = address.clone();
-            self.read(move |connection| vault_at(connection, &address).map(drop)).await?;
+            let access = access.clone();
+            self.read(move |connection| vault_at(connection, &access).map(drop)).await?;
         }
         let object = self.receive(headers, body, length, expected, sent).await?;
         let hash = object.hash.tree_hash;
 
         let (now, interval) = (self.now(), self.inventory_interval);
         let archive_id = ids::archive(now);
-        let location = location(&address, &archive_id);
+        let location = location(&access.address, &archive_id);
         let id = archive_id.clone();
         self.write(move |tx| {
-            let vault = vault_at(tx, &address)?;
+            let vault = vault_at(tx, &access)?;
             let new = NewArchive {
                 archive_id: &id,
                 vault: vault.id,
@@ -92,12 +93,11 @@ impl Service {
 
     /// 3.18. The archive is gone at once for new jobs, and from the next inventory. A job over it that is in progress
     /// fails; one that has succeeded keeps the bytes until it expires.
-    pub async fn delete_archive(&self, address: VaultAddress, archive_id: String) -> Answer {
+    pub async fn delete_archive(&self, access: Access, archive_id: String) -> Answer {
         let (now, interval) = (self.now(), self.inventory_interval);
         let failed = self
             .write(move |tx| {
-                let vault = vault_at(tx, &address)?;
-                let archive = archive_in(tx, &address, vault.id, &archive_id)?;
+                let (vault, archive) = archive_at(tx, &access, &archive_id)?;
                 if archive.deleted {
                     return Ok(false);
                 }
@@ -132,21 +132,6 @@ pub(super) fn content_length(headers: &HeaderMap) -> Result<u64, ServiceError> {
 /// The path of an archive.
 pub(super) fn location(address: &VaultAddress, archive_id: &str) -> String {
     format!("{}/archives/{archive_id}", vaults::location(address))
-}
-
-/// The archive with an ID, also when it is deleted; 404 when it never was, 400 when it is of another vault.
-pub(super) fn archive_in(
-    connection: &Connection,
-    address: &VaultAddress,
-    vault: i64,
-    archive_id: &str,
-) -> Result<Archive, ServiceError> {
-    let archive = archives::find(connection, archive_id)?;
-    let archive = archive.ok_or_else(|| ServiceError::archive_not_found(archive_id))?;
-    if archive.vault != vault {
-        return Err(ServiceError::archive_of_another_vault(&address.to_string()));
-    }
-    Ok(archive)
 }
 
 /// The tree hash of the bytes `first..=last` of the archive in row `archive`, which has `size` bytes; `None` unless they

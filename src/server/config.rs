@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::faults::FaultPlan;
+use super::policy::is_account;
 use crate::glacier::wire::Tier;
 
 /// How the endpoint is set up. [`ServerConfig::new`] gives the defaults of `glacierfs serve`.
@@ -16,10 +17,13 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The region that signatures must be scoped to and that ARNs name. Each region has vaults of its own.
     pub region: String,
-    /// The account of the endpoint's key: 12 digits.
-    pub account: String,
+    /// The accounts, 12 digits each, every one with a key and vaults of its own. The first is that of the profile
+    /// `glacierfs` in `credentials`, another's profile is `glacierfs-` and the account.
+    pub accounts: Vec<String>,
     /// How long jobs take.
     pub retrieval_delays: RetrievalDelays,
+    /// The most expedited retrievals of an account in any five minutes without provisioned capacity; `None`: no limit.
+    pub expedited_limit: Option<u32>,
     /// How long after a write the inventory is taken that knows of it.
     pub inventory_interval: Duration,
     /// The URL of the SNS service that is told of the completion of jobs; without one, nothing is.
@@ -40,8 +44,9 @@ impl ServerConfig {
             data: data.into(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8210)),
             region: "us-east-1".to_owned(),
-            account: "000000000000".to_owned(),
+            accounts: vec!["000000000000".to_owned()],
             retrieval_delays: RetrievalDelays::default(),
+            expedited_limit: None,
             inventory_interval: Duration::from_secs(24 * 3600),
             sns_endpoint: None,
             admin: false,
@@ -50,13 +55,20 @@ impl ServerConfig {
         }
     }
 
-    /// Checks what the types don't: the account and the region. The message names the value and what is allowed.
+    /// Checks what the types don't: the accounts and the region. The message names the value and what is allowed.
     pub(super) fn validate(&self) -> Result<(), String> {
-        let account = &self.account;
-        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(format!(
-                "the account {account:?} is not allowed: an account is 12 digits, such as 000000000000"
-            ));
+        for (i, account) in self.accounts.iter().enumerate() {
+            if !is_account(account) {
+                return Err(format!(
+                    "the account {account:?} is not allowed: an account is 12 digits, such as 000000000000"
+                ));
+            }
+            if self.accounts[..i].contains(account) {
+                return Err(format!("the account {account} is given twice: each has one key"));
+            }
+        }
+        if self.accounts.is_empty() {
+            return Err("no account is given: there has to be one, such as 000000000000".to_owned());
         }
         let region = &self.region;
         if region.is_empty() || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {

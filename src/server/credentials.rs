@@ -1,9 +1,11 @@
-//! The endpoint's own key: random, made at the first start, kept in `DIR/credentials` in the format that AWS tools read.
+//! The endpoint's own keys: random, made when an account is first served, kept in `DIR/credentials` in the format that AWS
+//! tools read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rand::Rng;
 
@@ -11,37 +13,103 @@ use crate::glacier::sigv4::Credentials;
 
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "credentials";
-/// The profile in it.
+/// The profile of the first account in it, and how the others' begin.
 const PROFILE: &str = "glacierfs";
 
-/// Reads the key of the data directory `data`, or makes and stores one (mode 0600, on stable storage before it is used).
-/// A file without a usable `[glacierfs]` profile is an error of kind `InvalidData`, never overwritten.
-pub(super) fn load_or_create(data: &Path) -> io::Result<Credentials> {
-    let path = data.join(FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => parse(&text).ok_or_else(|| {
-            let message = format!(
-                "{} has no [{PROFILE}] profile with aws_access_key_id and aws_secret_access_key; restore it, or remove \
-                 the file to have a new key made",
-                path.display()
-            );
-            io::Error::new(io::ErrorKind::InvalidData, message)
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(data, &path),
-        Err(error) => Err(error),
+/// The keys of the endpoint: one an account.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    /// With its account.
+    first: (Arc<str>, Credentials),
+    others: Vec<(Arc<str>, Credentials)>,
+}
+
+impl Keys {
+    fn all(&self) -> impl Iterator<Item = &(Arc<str>, Credentials)> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// The key with this ID, and its account.
+    pub fn find(&self, access_key: &str) -> Option<(&Arc<str>, &Credentials)> {
+        self.all().find(|(_, key)| key.access_key == access_key).map(|(account, key)| (account, key))
+    }
+
+    /// The account, if the endpoint has it.
+    pub fn account(&self, account: &str) -> Option<&Arc<str>> {
+        self.all().map(|(known, _)| known).find(|known| ***known == *account)
+    }
+
+    /// The first account.
+    pub fn first_account(&self) -> &Arc<str> {
+        &self.first.0
+    }
+
+    /// The key of the first account.
+    pub fn first(&self) -> &Credentials {
+        &self.first.1
+    }
+
+    /// The key of an account.
+    pub fn of(&self, account: &str) -> Option<&Credentials> {
+        self.all().find(|(known, _)| **known == *account).map(|(_, key)| key)
     }
 }
 
-fn create(data: &Path, path: &Path) -> io::Result<Credentials> {
-    let key = random();
+/// Reads the keys of `accounts` in the data directory `data`, making and storing those that aren't there (mode 0600, on
+/// stable storage before they are used). The first account's is the profile `glacierfs`, another's `glacierfs-` and the
+/// account. A profile without a usable key is an error of kind `InvalidData`, and so is a file without a `glacierfs`
+/// profile; neither is overwritten.
+pub(super) fn load_or_create(data: &Path, accounts: &[String]) -> io::Result<Keys> {
+    let path = data.join(FILE);
+    let (mut text, is_new) = match fs::read_to_string(&path) {
+        Ok(text) => (text, false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), true),
+        Err(error) => return Err(error),
+    };
+    let broken = |profile: &str| {
+        let message = format!(
+            "{} has no [{profile}] profile with aws_access_key_id and aws_secret_access_key; restore it, or remove the \
+             file to have new keys made",
+            path.display()
+        );
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    };
+    let (mut keys, stored) = (Vec::new(), text.len());
+    for (i, account) in accounts.iter().enumerate() {
+        let profile = if i == 0 { PROFILE.to_owned() } else { format!("{PROFILE}-{account}") };
+        let key = match parse(&text, &profile) {
+            Some(key) => key.ok_or_else(|| broken(&profile))?,
+            None if i == 0 && !is_new => return Err(broken(&profile)),
+            None => {
+                let key = random();
+                if !text.is_empty() {
+                    text.push_str(if text.ends_with('\n') { "\n" } else { "\n\n" });
+                }
+                let Credentials { access_key, secret_key, .. } = &key;
+                text +=
+                    &format!("[{profile}]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n");
+                key
+            }
+        };
+        keys.push((Arc::from(account.as_str()), key));
+    }
+    if text.len() > stored {
+        store(data, &path, &text)?;
+    }
+    let mut keys = keys.into_iter();
+    let first = keys.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no account"))?;
+    Ok(Keys { first, others: keys.collect() })
+}
+
+/// Puts `text` in the place of the file, on stable storage.
+fn store(data: &Path, path: &Path, text: &str) -> io::Result<()> {
     let temporary = data.join(format!("{FILE}.new"));
     let _ = fs::remove_file(&temporary);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    write!(file, "[{PROFILE}]\naws_access_key_id = {}\naws_secret_access_key = {}\n", key.access_key, key.secret_key)?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    File::open(data)?.sync_all()?;
-    Ok(key)
+    File::open(data)?.sync_all()
 }
 
 /// A key in the shapes of AWS's: 20 and 40 characters.
@@ -61,26 +129,26 @@ fn random() -> Credentials {
     }
 }
 
-/// The key of the profile in a shared-credentials file.
-pub(super) fn parse(text: &str) -> Option<Credentials> {
-    let (mut here, mut access_key, mut secret_key) = (false, None, None);
+/// The key of a profile in a shared-credentials file: `None` when there is no such profile, `Some(None)` when it has no
+/// usable key.
+pub(super) fn parse(text: &str, profile: &str) -> Option<Option<Credentials>> {
+    let (mut here, mut found, mut access_key, mut secret_key) = (false, false, None, None);
     for line in text.lines().map(str::trim) {
-        if let Some(profile) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            here = profile.trim() == PROFILE;
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            here = name.trim() == profile;
+            found |= here;
         } else if let Some((name, value)) = line.split_once('=').filter(|_| here) {
+            let value = Some(value.trim().to_owned()).filter(|value| !value.is_empty());
             match name.trim() {
-                "aws_access_key_id" => access_key = Some(value.trim().to_owned()),
-                "aws_secret_access_key" => secret_key = Some(value.trim().to_owned()),
+                "aws_access_key_id" => access_key = value,
+                "aws_secret_access_key" => secret_key = value,
                 _ => {}
             }
         }
     }
-    let usable = |value: &String| !value.is_empty();
-    Some(Credentials {
-        access_key: access_key.filter(usable)?,
-        secret_key: secret_key.filter(usable)?,
-        session_token: None,
-    })
+    let key = access_key.zip(secret_key);
+    let key = key.map(|(access_key, secret_key)| Credentials { access_key, secret_key, session_token: None });
+    found.then_some(key)
 }
 
 #[cfg(test)]
@@ -89,18 +157,41 @@ mod tests {
 
     use super::*;
 
-    /// Promise: the key is made once, private, and kept; a broken file is named, not replaced.
+    /// Promise: keys are made once, private, and kept; accounts that come later get theirs beside them; a broken file is
+    /// named, not replaced.
     #[test]
     fn made_once_and_kept() {
         let dir = tempfile::tempdir().expect("a directory");
-        let key = load_or_create(dir.path()).expect("a key");
+        let load = |accounts: &[&str]| {
+            let accounts: Vec<_> = accounts.iter().map(|account| (*account).to_owned()).collect();
+            load_or_create(dir.path(), &accounts)
+        };
+        let (one, two) = ("111111111111", "222222222222");
+        let keys = load(&[one]).expect("a key");
+        let key = keys.first().clone();
         assert_eq!((key.access_key.len(), key.secret_key.len()), (20, 40));
         let path = dir.path().join(FILE);
-        assert_eq!(fs::metadata(&path).expect("the file").permissions().mode() & 0o777, 0o600);
-        assert!(load_or_create(dir.path()).expect("the same key") == key);
-        fs::write(&path, "[default]\naws_access_key_id = X\naws_secret_access_key = Y\n").expect("written");
-        let error = load_or_create(dir.path()).expect_err("no profile");
-        assert!(error.to_string().contains("no [glacierfs] profile"), "{error}");
-        assert!(fs::read_to_string(&path).expect("kept").contains("[default]"));
+        let mode = || fs::metadata(&path).expect("the file").permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        assert!(load(&[one]).expect("the same key").first() == &key);
+        let keys = load(&[one, two]).expect("another key");
+        assert!(keys.first() == &key && keys.of(one) == Some(&key) && mode() == 0o600);
+        let other = keys.of(two).expect("a key").clone();
+        assert!(other != key && keys.find(&other.access_key).is_some_and(|(account, _)| **account == *two));
+        assert!(keys.of("333333333333").is_none() && keys.find("").is_none());
+        let text = fs::read_to_string(&path).expect("the file");
+        assert!(text.starts_with("[glacierfs]\n") && text.contains("\n\n[glacierfs-222222222222]\n"), "{text}");
+        assert!(load(&[one, two]).expect("the same keys").of(two) == Some(&other));
+        assert_eq!(fs::read_to_string(&path).expect("unchanged"), text);
+
+        for (bad, accounts, profile) in [
+            ("[default]\naws_access_key_id = X\naws_secret_access_key = Y\n", &[one][..], "[glacierfs]"),
+            (&text.replace(&other.secret_key, ""), &[one, two], "[glacierfs-222222222222]"),
+        ] {
+            fs::write(&path, bad).expect("written");
+            let error = load(accounts).expect_err("no key").to_string();
+            assert!(error.contains(&format!("no {profile} profile")), "{error}");
+            assert_eq!(fs::read_to_string(&path).expect("kept"), bad);
+        }
     }
 }

@@ -43,21 +43,24 @@ pub fn content_range(sent: &str) {
 /// Paths: an operation is found or refused, and its segments mean the same however they are escaped.
 pub fn path(method: &str, path: &str) {
     let Ok(method) = method.parse::<Method>() else { return };
-    match Route::find(&method, path) {
-        Ok(route) => {
-            let segments = path.split('/').map(|segment| {
-                let raw = percent_decode_str(segment).decode_utf8_lossy();
-                // The words of the API are looked for as they are.
-                if raw == segment {
-                    segment.to_owned()
-                } else {
-                    utf8_percent_encode(&raw, NON_ALPHANUMERIC).to_string()
-                }
-            });
-            let again = segments.collect::<Vec<_>>().join("/");
-            assert_eq!(Route::find(&method, &again).ok(), Some(route), "{path} and {again}");
+    for query in ["", "operation=add", "operation=remove"] {
+        let query = Query::new(query);
+        match Route::find(&method, path, &query) {
+            Ok(route) => {
+                let segments = path.split('/').map(|segment| {
+                    let raw = percent_decode_str(segment).decode_utf8_lossy();
+                    // The words of the API are looked for as they are.
+                    if raw == segment {
+                        segment.to_owned()
+                    } else {
+                        utf8_percent_encode(&raw, NON_ALPHANUMERIC).to_string()
+                    }
+                });
+                let again = segments.collect::<Vec<_>>().join("/");
+                assert_eq!(Route::find(&method, &again, &query).ok(), Some(route), "{path} and {again}");
+            }
+            Err(error) => refused(&error),
         }
-        Err(error) => refused(&error),
     }
 }
 
@@ -120,14 +123,14 @@ pub fn job_parameters(body: &[u8]) {
 
 /// The file of the endpoint's key.
 pub fn shared_credentials(text: &str) {
-    let Some(key) = credentials::parse(text) else { return };
+    let Some(Some(key)) = credentials::parse(text, "glacierfs") else { return };
     let Credentials { access_key, secret_key, session_token } = &key;
     for value in [access_key, secret_key] {
         assert!(!value.is_empty() && value.trim() == value && !value.contains('\n'), "{value:?}");
     }
     assert_eq!(session_token, &None);
     let written = format!("[glacierfs]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n");
-    assert!(credentials::parse(&written) == Some(key), "it is written otherwise than it is read");
+    assert!(credentials::parse(&written, "glacierfs") == Some(Some(key)), "it is written otherwise than it is read");
 }
 
 #[cfg(test)]
@@ -252,7 +255,7 @@ mod tests {
             let raw = format!("limit={limit}&marker={}", request::marker(marked));
             prop_assert_eq!((Query::new(&raw).limit(50), Query::new(&raw).marker()), (Ok(limit), Ok(marked)));
             let target = format!("/-/vaults/v/jobs/{id}/output");
-            prop_assert!(Route::find(&Method::GET, &target).is_ok());
+            prop_assert!(Route::find(&Method::GET, &target, &Query::new("")).is_ok());
             path("GET", &target);
             headers(format!("{}", 1u64 << k).as_bytes());
         }

@@ -1,7 +1,7 @@
 //! Identifiers in the shapes of the real service: opaque, of `[A-Za-z0-9_-]`, in the lengths that clients with
 //! fixed-width columns expect.
 //!
-//! Archive, job and upload IDs begin with their time in hexadecimal, so that an index over them grows at its end instead
+//! All but request IDs begin with their time in hexadecimal, so that an index over them grows at its end instead
 //! of being rewritten all over for each batch of uploads, and so that none begins with a `-`, which command lines take
 //! for an option. The rest is random, and enough of it that nobody guesses an ID.
 
@@ -23,6 +23,16 @@ pub(super) fn job(now: Timestamp) -> String {
 /// A new upload ID: 92 characters.
 pub(super) fn upload(now: Timestamp) -> String {
     timed(now, 92)
+}
+
+/// A new lock ID: 24 characters.
+pub(super) fn lock(now: Timestamp) -> String {
+    timed(now, 24)
+}
+
+/// A new ID of a unit of provisioned capacity: 24 characters.
+pub(super) fn capacity(now: Timestamp) -> String {
+    timed(now, 24)
 }
 
 /// A new request ID: 47 characters.

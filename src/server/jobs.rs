@@ -9,17 +9,17 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::archives::{archive_in, range_hash};
+use super::access::{Access, archive_at, vault_at};
+use super::archives::range_hash;
 use super::db::Tx;
 use super::db::jobs::{self, Job, NewJob, NewTask, Task, Wanted};
-use super::db::vaults::VaultAddress;
 use super::error::invalid;
 use super::inventory::{Selection, write_document};
 use super::multipart::row;
 use super::object::NewObject;
 use super::reply::{Answer, Reply};
 use super::request::{Query, check_description, cut, marker, number};
-use super::service::{Service, vault_at};
+use super::service::Service;
 use super::{ids, vaults};
 use crate::glacier::error::{ErrorCode, ServiceError};
 use crate::glacier::treehash::is_megabyte_aligned;
@@ -36,13 +36,13 @@ const PAGE: usize = 50;
 
 impl Service {
     /// 3.26.
-    pub async fn initiate_job(&self, address: VaultAddress, body: &[u8]) -> Answer {
+    pub async fn initiate_job(&self, access: Access, body: &[u8]) -> Answer {
         let parameters = parse(body)?;
         let now = self.now();
         let tier = parameters.tier.clone();
         let delay = self.retrieval_delays.of(tier.as_ref().unwrap_or(&Tier::Standard));
         let job_id = ids::job(now);
-        let location = format!("{}/jobs/{job_id}", vaults::location(&address));
+        let location = format!("{}/jobs/{job_id}", vaults::location(&access.address));
         let new = |task, tier: Option<Tier>, vault| NewJob {
             job_id: job_id.clone(),
             vault,
@@ -58,16 +58,17 @@ impl Service {
                 let archive_id = parameters.archive_id.clone();
                 let archive_id = archive_id.ok_or_else(|| ServiceError::missing_parameter("ArchiveId"))?;
                 let range = parameters.retrieval_byte_range.clone();
-                let (at, id) = (address.clone(), archive_id.clone());
+                let (at, id) = (access.clone(), archive_id.clone());
                 let (vault, task) =
                     self.read(move |connection| archive_task(connection, &at, &id, range.as_deref())).await?;
                 let job = new(task, Some(tier.unwrap_or(Tier::Standard)), vault);
+                let limits = self.limits;
                 self.write(move |tx| {
                     // Between the two, the archive may have been deleted, and its bytes with it.
-                    let vault = vault_at(tx, &address)?;
-                    if archive_in(tx, &address, vault.id, &archive_id)?.deleted {
+                    if archive_at(tx, &access, &archive_id)?.1.deleted {
                         return Err(ServiceError::archive_not_found(&archive_id));
                     }
+                    limits.check(tx, &access.address, &job)?;
                     Ok(jobs::insert(tx, &job)?)
                 })
                 .await?;
@@ -75,18 +76,19 @@ impl Service {
             _ => {
                 let asked = inventory_parameters(&parameters);
                 let selection = Selection::check(&asked)?;
-                let (at, files) = (address.clone(), self.files.clone());
+                let (at, files) = (access.clone(), self.files.clone());
                 let (vault, document, next_marker) = self
                     .read(move |connection| {
                         let vault = vault_at(connection, &at)?;
-                        let (document, next) = write_document(connection, &files, &at, &vault, &selection, now)?;
+                        let (document, next) =
+                            write_document(connection, &files, &at.address, &vault, &selection, now)?;
                         Ok((vault.id, document, next))
                     })
                     .await?;
                 let parameters = serde_json::to_string(&asked).map_err(std::io::Error::from)?;
                 let task = NewTask::Inventory { parameters, next_marker, output: document.number };
                 let job = new(task, tier, vault);
-                self.write(move |tx| insert_inventory(tx, &address, &job, document)).await?;
+                self.write(move |tx| insert_inventory(tx, &access, &job, document)).await?;
             }
         }
         if self.publishes {
@@ -98,19 +100,19 @@ impl Service {
     }
 
     /// 3.27.
-    pub async fn describe_job(&self, address: VaultAddress, job_id: String) -> Answer {
+    pub async fn describe_job(&self, access: Access, job_id: String) -> Answer {
         let now = self.now();
         let description = self
             .read(move |connection| {
-                let job = job_in(connection, &address, &job_id, now)?;
-                Ok(describe(job, &address.to_string(), now))
+                let job = job_in(connection, &access, &job_id, now)?;
+                Ok(describe(job, &access.address.to_string(), now))
             })
             .await?;
         Reply::json(&description)
     }
 
     /// 3.28. Oldest first.
-    pub async fn list_jobs(&self, address: VaultAddress, query: &Query<'_>) -> Answer {
+    pub async fn list_jobs(&self, access: Access, query: &Query<'_>) -> Answer {
         let now = self.now();
         let (limit, after) = (query.limit(PAGE)?, row(query.marker()?));
         let mut wanted = Wanted { after, completes_after: now - LIFETIME, completes_by: Timestamp::MAX, failed: None };
@@ -138,10 +140,10 @@ impl Service {
                 return Err(invalid(format!("The job status code is not valid: {sent}")));
             }
         }
-        let vault_arn = address.to_string();
+        let vault_arn = access.address.to_string();
         let mut found = self
             .read(move |connection| {
-                let vault = vault_at(connection, &address)?;
+                let vault = vault_at(connection, &access)?;
                 Ok(jobs::page(connection, vault.id, wanted, limit + 1)?)
             })
             .await?;
@@ -163,14 +165,14 @@ impl Job {
     }
 }
 
-/// The job with an ID, which must be of the vault at `address` and not have expired.
+/// The job with an ID, which must be of the vault that is asked and not have expired.
 pub(super) fn job_in(
     connection: &Connection,
-    address: &VaultAddress,
+    access: &Access,
     job_id: &str,
     now: Timestamp,
 ) -> Result<Job, ServiceError> {
-    let vault = vault_at(connection, address)?;
+    let vault = vault_at(connection, access)?;
     let job = jobs::find(connection, vault.id, job_id)?.filter(|job| now.duration_since(job.completes) < LIFETIME);
     job.ok_or_else(|| ServiceError::job_not_found(job_id))
 }
@@ -222,14 +224,9 @@ pub(super) fn inventory_parameters(parameters: &JobParameters) -> InventoryJobPa
 }
 
 /// Adds an inventory job with its document, unless the vault has gone meanwhile.
-fn insert_inventory(
-    tx: &Tx<'_>,
-    address: &VaultAddress,
-    job: &NewJob,
-    document: NewObject,
-) -> Result<(), ServiceError> {
-    if vault_at(tx, address)?.id != job.vault {
-        return Err(ServiceError::vault_not_found(&address.to_string()));
+fn insert_inventory(tx: &Tx<'_>, access: &Access, job: &NewJob, document: NewObject) -> Result<(), ServiceError> {
+    if vault_at(tx, access)?.id != job.vault {
+        return Err(ServiceError::vault_not_found(&access.address.to_string()));
     }
     jobs::insert(tx, job)?;
     Ok(document.insert(tx)?)
@@ -238,12 +235,11 @@ fn insert_inventory(
 /// What a job over an archive retrieves: `range` of it, or all.
 fn archive_task(
     connection: &Connection,
-    address: &VaultAddress,
+    access: &Access,
     archive_id: &str,
     range: Option<&str>,
 ) -> Result<(i64, NewTask), ServiceError> {
-    let vault = vault_at(connection, address)?;
-    let archive = archive_in(connection, address, vault.id, archive_id)?;
+    let (vault, archive) = archive_at(connection, access, archive_id)?;
     if archive.deleted {
         return Err(ServiceError::archive_not_found(archive_id));
     }

@@ -6,12 +6,15 @@
 //! takes what [`ServerConfig`] says, on the [`Clock`] that it is given.
 //!
 //! In the data directory: `glacier.db` (SQLite: vaults, archives, uploads, jobs, and small objects), `objects/` (large
-//! ones), `credentials` (the key, for AWS tools), `admin-token` (for the routes of testers), `clock` (where a virtual one
+//! ones), `credentials` (the keys, for AWS tools), `admin-token` (for the routes of testers), `clock` (where a virtual one
 //! stands) and `lock` (held while a server runs).
 
+mod access;
+mod access_policy;
 mod admin;
 mod archives;
 mod body;
+mod capacity;
 mod config;
 mod credentials;
 mod cut;
@@ -25,16 +28,21 @@ pub mod fuzzing;
 mod ids;
 mod inventory;
 mod jobs;
+mod lock;
 mod multipart;
+mod notifications;
 mod notify;
 mod object;
 mod output;
+mod policy;
 mod private;
 mod reply;
 mod request;
+mod retrieval;
 mod routes;
 mod service;
 mod sweep;
+mod tags;
 mod vaults;
 
 use std::fs::{DirBuilder, File, TryLockError};
@@ -60,10 +68,12 @@ pub use faults::FaultPlan;
 use crate::glacier::sigv4::Credentials;
 use crate::util::clock::Clock;
 use admin::Admin;
+use credentials::Keys;
 use cut::Cut;
 use db::Db;
 use files::Files;
 use notify::Sns;
+use retrieval::Limits;
 use service::Service;
 
 /// How long a start waits for a server that is just ending to give up the data directory.
@@ -109,7 +119,7 @@ pub enum ServerError {
 /// A running endpoint. Dropped without [`Server::stop`], it ends at once, as a crash would; nothing acknowledged is lost.
 pub struct Server {
     address: SocketAddr,
-    credentials: Credentials,
+    keys: Keys,
     admin_token: Option<String>,
     stopping: watch::Sender<bool>,
     connections: JoinHandle<()>,
@@ -119,19 +129,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the data directory (making it, and a key, the first time) and listens. It is ready when this answers.
+    /// Opens the data directory (making it, and a key for each account, the first time) and listens. It is ready when this answers.
     pub async fn start(config: ServerConfig, clock: Clock) -> Result<Self, ServerError> {
         config.validate().map_err(ServerError::Config)?;
         let sns = config.sns_endpoint.as_deref().map(Sns::new).transpose().map_err(ServerError::Config)?;
-        let (data, admin, faults, virtual_clock) = (config.data.clone(), config.admin, config.faults, clock.clone());
+        let (data, accounts, admin, faults) =
+            (config.data.clone(), config.accounts.clone(), config.admin, config.faults);
+        let virtual_clock = clock.clone();
         let opened = spawn_blocking(move || {
-            let (db, files, key) = open(&data)?;
+            let (db, files, keys) = open(&data, &accounts)?;
             let data_error = |error| ServerError::Data { path: data.clone(), error };
             admin::clock::resume(&data, &virtual_clock).map_err(data_error)?;
             let admin = admin.then(|| Admin::open(&data, faults)).transpose().map_err(data_error)?;
-            Ok::<_, ServerError>((db, files, key, admin))
+            Ok::<_, ServerError>((db, files, keys, admin))
         });
-        let (db, files, key, admin) = opened
+        let (db, files, keys, admin) = opened
             .await
             .map_err(|error| ServerError::Data { path: config.data.clone(), error: io::Error::other(error) })??;
         let listen_error = |error| ServerError::Listen { address: config.listen, error };
@@ -139,10 +151,10 @@ impl Server {
         let address = listener.local_addr().map_err(listen_error)?;
         let service = Arc::new(Service {
             region: config.region.into(),
-            account: config.account.into(),
-            key: key.clone(),
+            keys: keys.clone(),
             clock,
             retrieval_delays: config.retrieval_delays,
+            limits: Limits { expedited: config.expedited_limit },
             inventory_interval: config.inventory_interval,
             body_timeout: config.body_timeout,
             publishes: sns.is_some(),
@@ -154,7 +166,7 @@ impl Server {
         let (stopping, stop) = watch::channel(false);
         Ok(Server {
             address,
-            credentials: key,
+            keys,
             admin_token: service.admin.as_ref().map(|admin| admin.token.as_str().to_owned()),
             stopping,
             tasks: [
@@ -174,9 +186,14 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// The key that requests must be signed with.
+    /// The key of the first account.
     pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+        self.keys.first()
+    }
+
+    /// The key of an account; `None` when the endpoint doesn't have that account.
+    pub fn credentials_of(&self, account: &str) -> Option<&Credentials> {
+        self.keys.of(account)
     }
 
     /// The token of the routes under `/_glacierfs/`; `None` without [`ServerConfig::admin`].
@@ -207,7 +224,7 @@ impl Drop for Server {
 }
 
 /// Locks the data directory and opens what is in it. The lock is held by the database's writer.
-fn open(data: &Path) -> Result<(Arc<Db>, Files, Credentials), ServerError> {
+fn open(data: &Path, accounts: &[String]) -> Result<(Arc<Db>, Files, Keys), ServerError> {
     let data_error = |error| ServerError::Data { path: data.to_owned(), error };
     DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(data_error)?;
     let lock = File::options().create(true).append(true).open(data.join("lock")).map_err(data_error)?;
@@ -222,9 +239,9 @@ fn open(data: &Path) -> Result<(Arc<Db>, Files, Credentials), ServerError> {
             Err(TryLockError::Error(error)) => return Err(data_error(error)),
         }
     }
-    let key = credentials::load_or_create(data).map_err(data_error)?;
+    let keys = credentials::load_or_create(data, accounts).map_err(data_error)?;
     let (db, files) = Db::open(data, lock).map_err(|error| ServerError::Open { path: data.to_owned(), error })?;
-    Ok((Arc::new(db), files, key))
+    Ok((Arc::new(db), files, keys))
 }
 
 /// Takes connections until `stop`, then lets those with a request under way end.

@@ -9,14 +9,15 @@ use hyper::body::Incoming;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
+use super::access::{Access, vault_at};
 use super::archives::{UPLOAD, content_length, location};
 use super::db::archives::{self, NewArchive};
 use super::db::uploads::{self, Part, State, Upload};
-use super::db::vaults::{Vault, VaultAddress};
+use super::db::vaults::Vault;
 use super::error::invalid;
 use super::reply::{Answer, Reply};
 use super::request::{Query, cut, description, marker, number, required, text, tree_hash};
-use super::service::{Service, vault_at};
+use super::service::Service;
 use super::{ids, inventory, vaults};
 use crate::glacier::error::ServiceError;
 use crate::glacier::treehash::{self, TreeHash};
@@ -32,15 +33,15 @@ const PAGE: usize = 50;
 
 impl Service {
     /// 3.20.
-    pub async fn initiate_multipart_upload(&self, address: VaultAddress, headers: &HeaderMap) -> Answer {
+    pub async fn initiate_multipart_upload(&self, access: Access, headers: &HeaderMap) -> Answer {
         let part_size = part_size(headers)?;
         let description = description(headers)?.map(|sent| sent.trim_start_matches(' ').to_owned());
         let now = self.now();
         let upload_id = ids::upload(now);
-        let location = format!("{}/multipart-uploads/{upload_id}", vaults::location(&address));
+        let location = format!("{}/multipart-uploads/{upload_id}", vaults::location(&access.address));
         let id = upload_id.clone();
         self.write(move |tx| {
-            let vault = vault_at(tx, &address)?;
+            let vault = vault_at(tx, &access)?;
             Ok(uploads::insert(tx, &id, vault.id, description.as_deref(), part_size, now)?)
         })
         .await?;
@@ -48,12 +49,12 @@ impl Service {
     }
 
     /// 3.21. Oldest first.
-    pub async fn list_multipart_uploads(&self, address: VaultAddress, query: &Query<'_>) -> Answer {
+    pub async fn list_multipart_uploads(&self, access: Access, query: &Query<'_>) -> Answer {
         let (limit, after) = (query.limit(PAGE)?, row(query.marker()?));
-        let (since, vault_arn) = (self.now() - IDLE, address.to_string());
+        let (since, vault_arn) = (self.now() - IDLE, access.address.to_string());
         let mut found = self
             .read(move |connection| {
-                let vault = vault_at(connection, &address)?;
+                let vault = vault_at(connection, &access)?;
                 Ok(uploads::page(connection, vault.id, since, after, limit + 1)?)
             })
             .await?;
@@ -74,7 +75,7 @@ impl Service {
     /// 3.22. A part that fails a check leaves the one that was there.
     pub async fn upload_part(
         &self,
-        address: VaultAddress,
+        access: Access,
         upload_id: String,
         headers: &HeaderMap,
         body: &mut Incoming,
@@ -92,9 +93,9 @@ impl Service {
         }
         let now = self.now();
         {
-            let (address, upload_id) = (address.clone(), upload_id.clone());
+            let (access, upload_id) = (access.clone(), upload_id.clone());
             self.write(move |tx| {
-                let (_, upload) = open_upload(tx, &address, &upload_id, now)?;
+                let (_, upload) = open_upload(tx, &access, &upload_id, now)?;
                 check_place(&upload, first, length, &range)?;
                 Ok(uploads::touch(tx, upload.id, now)?)
             })
@@ -104,7 +105,7 @@ impl Service {
         let hash = object.hash.tree_hash;
         let now = self.now();
         self.write(move |tx| {
-            let (_, upload) = open_upload(tx, &address, &upload_id, now)?;
+            let (_, upload) = open_upload(tx, &access, &upload_id, now)?;
             uploads::touch(tx, upload.id, now)?;
             uploads::put_part(tx, upload.id, first, object.number)?;
             Ok(object.insert(tx)?)
@@ -114,12 +115,12 @@ impl Service {
     }
 
     /// 3.23. By range. The marker is where the next part begins.
-    pub async fn list_parts(&self, address: VaultAddress, upload_id: String, query: &Query<'_>) -> Answer {
+    pub async fn list_parts(&self, access: Access, upload_id: String, query: &Query<'_>) -> Answer {
         let (limit, from) = (query.limit(PAGE)?, query.marker()?);
-        let (now, vault_arn) = (self.now(), address.to_string());
+        let (now, vault_arn) = (self.now(), access.address.to_string());
         let (upload, mut parts) = self
             .write(move |tx| {
-                let (_, upload) = open_upload(tx, &address, &upload_id, now)?;
+                let (_, upload) = open_upload(tx, &access, &upload_id, now)?;
                 uploads::touch(tx, upload.id, now)?;
                 let parts = uploads::parts(tx, upload.id, from, limit + 1)?;
                 Ok((upload, parts))
@@ -142,22 +143,17 @@ impl Service {
     }
 
     /// 3.24. What is wrong leaves the upload open; a repetition gets the same archive.
-    pub async fn complete_multipart_upload(
-        &self,
-        address: VaultAddress,
-        upload_id: String,
-        headers: &HeaderMap,
-    ) -> Answer {
+    pub async fn complete_multipart_upload(&self, access: Access, upload_id: String, headers: &HeaderMap) -> Answer {
         let (expected, sent) = tree_hash(headers)?;
         let sent = sent.to_owned();
         let size = required(headers, header::ARCHIVE_SIZE)?;
         let size = number(size).ok_or_else(|| invalid(format!("Invalid {}: {size}", header::ARCHIVE_SIZE)))?;
         let (now, interval) = (self.now(), self.inventory_interval);
         let new_id = ids::archive(now);
-        let at = address.clone();
+        let at = access.address.clone();
         let (archive_id, hash) = self
             .write(move |tx| {
-                let (vault, upload) = known_upload(tx, &address, &upload_id, now)?;
+                let (vault, upload) = known_upload(tx, &access, &upload_id, now)?;
                 uploads::touch(tx, upload.id, now)?;
                 match upload.state {
                     State::Aborted => return Err(ServiceError::upload_not_found(&upload_id)),
@@ -195,10 +191,10 @@ impl Service {
     }
 
     /// 3.25. May be repeated; 404 for a completed upload.
-    pub async fn abort_multipart_upload(&self, address: VaultAddress, upload_id: String) -> Answer {
+    pub async fn abort_multipart_upload(&self, access: Access, upload_id: String) -> Answer {
         let now = self.now();
         self.write(move |tx| {
-            let (_, upload) = known_upload(tx, &address, &upload_id, now)?;
+            let (_, upload) = known_upload(tx, &access, &upload_id, now)?;
             match upload.state {
                 State::Open => uploads::abort(tx, upload.id)?,
                 State::Aborted => {}
@@ -293,11 +289,11 @@ fn check_whole(sent: &str, expected: TreeHash, size: u64, hash: TreeHash, total:
 /// The upload with an ID, if it is of this vault and hasn't been forgotten: open, aborted or completed.
 fn known_upload(
     connection: &Connection,
-    address: &VaultAddress,
+    access: &Access,
     upload_id: &str,
     now: Timestamp,
 ) -> Result<(Vault, Upload), ServiceError> {
-    let vault = vault_at(connection, address)?;
+    let vault = vault_at(connection, access)?;
     let upload = uploads::find(connection, upload_id)?;
     let upload = upload.filter(|upload| upload.vault == vault.id && now.duration_since(upload.active) < IDLE);
     upload.map(|upload| (vault, upload)).ok_or_else(|| ServiceError::upload_not_found(upload_id))
@@ -306,11 +302,11 @@ fn known_upload(
 /// The upload with an ID, which must be open.
 fn open_upload(
     connection: &Connection,
-    address: &VaultAddress,
+    access: &Access,
     upload_id: &str,
     now: Timestamp,
 ) -> Result<(Vault, Upload), ServiceError> {
-    let found = known_upload(connection, address, upload_id, now)?;
+    let found = known_upload(connection, access, upload_id, now)?;
     match found.1.state {
         State::Open => Ok(found),
         State::Aborted | State::Completed(_) => Err(ServiceError::upload_not_found(upload_id)),

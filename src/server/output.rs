@@ -17,9 +17,9 @@ use http_body_util::{BodyExt, StreamBody};
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
+use super::access::Access;
 use super::archives::range_hash;
 use super::db::jobs::Task;
-use super::db::vaults::VaultAddress;
 use super::db::{archives, objects};
 use super::error::invalid;
 use super::files::Files;
@@ -36,12 +36,12 @@ const CHUNK: u64 = 256 << 10;
 
 impl Service {
     /// 3.29.
-    pub async fn get_job_output(&self, address: VaultAddress, job_id: String, headers: &HeaderMap) -> Answer {
+    pub async fn get_job_output(&self, access: Access, job_id: String, headers: &HeaderMap) -> Answer {
         let now = self.now();
         let range = headers.get(RANGE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let output = self
             .read(move |connection| {
-                let job = job_in(connection, &address, &job_id, now)?;
+                let job = job_in(connection, &access, &job_id, now)?;
                 if !job.has_output(now) {
                     return Err(ServiceError::job_not_available(&job_id));
                 }

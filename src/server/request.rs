@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
 
 use super::error::invalid;
-use crate::glacier::error::ServiceError;
+use crate::glacier::error::{ErrorCode, ServiceError};
 use crate::glacier::treehash::TreeHash;
 use crate::glacier::wire::header;
 
@@ -51,6 +52,15 @@ pub(super) fn check_description(name: &str, sent: &str) -> Result<(), ServiceErr
         )));
     }
     Ok(())
+}
+
+/// Reads a JSON body. An empty one is an object without members.
+pub(super) fn json<T: Default + DeserializeOwned>(body: &[u8]) -> Result<T, ServiceError> {
+    if body.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| ServiceError::new(ErrorCode::Serialization, format!("Malformed request body: {error}")))
 }
 
 /// The parameters of a raw query.

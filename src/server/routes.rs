@@ -4,7 +4,8 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::error::bad_request;
+use super::error::{bad_request, invalid};
+use super::request::Query;
 use crate::glacier::error::ServiceError;
 
 /// Where a request goes.
@@ -19,10 +20,12 @@ pub(super) struct Route {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     ListVaults,
+    GetDataRetrievalPolicy,
+    SetDataRetrievalPolicy,
+    ListProvisionedCapacity,
+    PurchaseProvisionedCapacity,
     /// Something about the vault of this name, which needn't be a valid one.
     Vault(String, VaultOperation),
-    /// An operation of the API that the endpoint doesn't serve.
-    Unsupported(&'static str),
 }
 
 /// What is asked of a vault. Strings are the IDs in the path.
@@ -43,9 +46,117 @@ pub(super) enum VaultOperation {
     ListJobs,
     DescribeJob(String),
     GetJobOutput(String),
+    SetNotifications,
+    GetNotifications,
+    DeleteNotifications,
+    SetAccessPolicy,
+    GetAccessPolicy,
+    DeleteAccessPolicy,
+    InitiateLock,
+    GetLock,
+    AbortLock,
+    CompleteLock(String),
+    AddTags,
+    ListTags,
+    RemoveTags,
 }
 
+/// The operations that a vault's policies can be about: all that [`VaultOperation::name`] names, less CreateVault, which
+/// comes before any policy.
+pub(super) const VAULT_ACTIONS: [&str; 27] = [
+    "DeleteVault",
+    "DescribeVault",
+    "UploadArchive",
+    "DeleteArchive",
+    "InitiateMultipartUpload",
+    "ListMultipartUploads",
+    "UploadMultipartPart",
+    "ListParts",
+    "CompleteMultipartUpload",
+    "AbortMultipartUpload",
+    "InitiateJob",
+    "ListJobs",
+    "DescribeJob",
+    "GetJobOutput",
+    "SetVaultNotifications",
+    "GetVaultNotifications",
+    "DeleteVaultNotifications",
+    "SetVaultAccessPolicy",
+    "GetVaultAccessPolicy",
+    "DeleteVaultAccessPolicy",
+    "InitiateVaultLock",
+    "GetVaultLock",
+    "AbortVaultLock",
+    "CompleteVaultLock",
+    "AddTagsToVault",
+    "ListTagsForVault",
+    "RemoveTagsFromVault",
+];
+
+impl VaultOperation {
+    /// The name in the documentation, and in policies after `glacier:`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create => "CreateVault",
+            Self::Delete => "DeleteVault",
+            Self::Describe => "DescribeVault",
+            Self::UploadArchive => "UploadArchive",
+            Self::DeleteArchive(_) => "DeleteArchive",
+            Self::InitiateMultipartUpload => "InitiateMultipartUpload",
+            Self::ListMultipartUploads => "ListMultipartUploads",
+            Self::UploadPart(_) => "UploadMultipartPart",
+            Self::ListParts(_) => "ListParts",
+            Self::CompleteMultipartUpload(_) => "CompleteMultipartUpload",
+            Self::AbortMultipartUpload(_) => "AbortMultipartUpload",
+            Self::InitiateJob => "InitiateJob",
+            Self::ListJobs => "ListJobs",
+            Self::DescribeJob(_) => "DescribeJob",
+            Self::GetJobOutput(_) => "GetJobOutput",
+            Self::SetNotifications => "SetVaultNotifications",
+            Self::GetNotifications => "GetVaultNotifications",
+            Self::DeleteNotifications => "DeleteVaultNotifications",
+            Self::SetAccessPolicy => "SetVaultAccessPolicy",
+            Self::GetAccessPolicy => "GetVaultAccessPolicy",
+            Self::DeleteAccessPolicy => "DeleteVaultAccessPolicy",
+            Self::InitiateLock => "InitiateVaultLock",
+            Self::GetLock => "GetVaultLock",
+            Self::AbortLock => "AbortVaultLock",
+            Self::CompleteLock(_) => "CompleteVaultLock",
+            Self::AddTags => "AddTagsToVault",
+            Self::ListTags => "ListTagsForVault",
+            Self::RemoveTags => "RemoveTagsFromVault",
+        }
+    }
+}
+
+/// The operations that are about no vault that exists.
+const OTHER_ACTIONS: [&str; 6] = [
+    "CreateVault",
+    "ListVaults",
+    "GetDataRetrievalPolicy",
+    "SetDataRetrievalPolicy",
+    "ListProvisionedCapacity",
+    "PurchaseProvisionedCapacity",
+];
+
 impl Operation {
+    /// Whether the API has an operation of this name.
+    pub fn is_name(name: &str) -> bool {
+        VAULT_ACTIONS.contains(&name) || OTHER_ACTIONS.contains(&name)
+    }
+
+    /// The name in the documentation.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Operation::ListVaults => "ListVaults",
+            Operation::GetDataRetrievalPolicy => "GetDataRetrievalPolicy",
+            Operation::SetDataRetrievalPolicy => "SetDataRetrievalPolicy",
+            Operation::ListProvisionedCapacity => "ListProvisionedCapacity",
+            Operation::PurchaseProvisionedCapacity => "PurchaseProvisionedCapacity",
+            Operation::Vault(_, operation) => operation.name(),
+        }
+    }
+
     /// Whether the body is the data of an archive or a part, which is streamed.
     pub fn is_upload(&self) -> bool {
         matches!(self, Operation::Vault(_, VaultOperation::UploadArchive | VaultOperation::UploadPart(_)))
@@ -53,9 +164,9 @@ impl Operation {
 }
 
 impl Route {
-    /// Finds the operation. An error when there is none for this method and path.
-    pub fn find(method: &Method, path: &str) -> Result<Self, ServiceError> {
-        use Operation::{ListVaults, Unsupported, Vault};
+    /// Finds the operation. An error when there is none for this method, path and query.
+    pub fn find(method: &Method, path: &str, query: &Query<'_>) -> Result<Self, ServiceError> {
+        use Operation::*;
         use VaultOperation::*;
 
         let segments: Vec<&str> = path.split('/').collect();
@@ -85,23 +196,22 @@ impl Route {
             ("GET", ["vaults", name, "jobs"]) => vault(name, ListJobs),
             ("GET", ["vaults", name, "jobs", job]) => vault(name, DescribeJob(id(job))),
             ("GET", ["vaults", name, "jobs", job, "output"]) => vault(name, GetJobOutput(id(job))),
-
-            ("PUT", ["vaults", _, "notification-configuration"]) => Unsupported("SetVaultNotifications"),
-            ("GET", ["vaults", _, "notification-configuration"]) => Unsupported("GetVaultNotifications"),
-            ("DELETE", ["vaults", _, "notification-configuration"]) => Unsupported("DeleteVaultNotifications"),
-            ("PUT", ["vaults", _, "access-policy"]) => Unsupported("SetVaultAccessPolicy"),
-            ("GET", ["vaults", _, "access-policy"]) => Unsupported("GetVaultAccessPolicy"),
-            ("DELETE", ["vaults", _, "access-policy"]) => Unsupported("DeleteVaultAccessPolicy"),
-            ("POST", ["vaults", _, "lock-policy"]) => Unsupported("InitiateVaultLock"),
-            ("GET", ["vaults", _, "lock-policy"]) => Unsupported("GetVaultLock"),
-            ("DELETE", ["vaults", _, "lock-policy"]) => Unsupported("AbortVaultLock"),
-            ("POST", ["vaults", _, "lock-policy", _]) => Unsupported("CompleteVaultLock"),
-            ("POST", ["vaults", _, "tags"]) => Unsupported("AddTagsToVault and RemoveTagsFromVault"),
-            ("GET", ["vaults", _, "tags"]) => Unsupported("ListTagsForVault"),
-            ("GET", ["policies", "data-retrieval"]) => Unsupported("GetDataRetrievalPolicy"),
-            ("PUT", ["policies", "data-retrieval"]) => Unsupported("SetDataRetrievalPolicy"),
-            ("GET", ["provisioned-capacity"]) => Unsupported("ListProvisionedCapacity"),
-            ("POST", ["provisioned-capacity"]) => Unsupported("PurchaseProvisionedCapacity"),
+            ("PUT", ["vaults", name, "notification-configuration"]) => vault(name, SetNotifications),
+            ("GET", ["vaults", name, "notification-configuration"]) => vault(name, GetNotifications),
+            ("DELETE", ["vaults", name, "notification-configuration"]) => vault(name, DeleteNotifications),
+            ("PUT", ["vaults", name, "access-policy"]) => vault(name, SetAccessPolicy),
+            ("GET", ["vaults", name, "access-policy"]) => vault(name, GetAccessPolicy),
+            ("DELETE", ["vaults", name, "access-policy"]) => vault(name, DeleteAccessPolicy),
+            ("POST", ["vaults", name, "lock-policy"]) => vault(name, InitiateLock),
+            ("GET", ["vaults", name, "lock-policy"]) => vault(name, GetLock),
+            ("DELETE", ["vaults", name, "lock-policy"]) => vault(name, AbortLock),
+            ("POST", ["vaults", name, "lock-policy", lock]) => vault(name, CompleteLock(id(lock))),
+            ("POST", ["vaults", name, "tags"]) => vault(name, change_of_tags(query)?),
+            ("GET", ["vaults", name, "tags"]) => vault(name, ListTags),
+            ("GET", ["policies", "data-retrieval"]) => GetDataRetrievalPolicy,
+            ("PUT", ["policies", "data-retrieval"]) => SetDataRetrievalPolicy,
+            ("GET", ["provisioned-capacity"]) => ListProvisionedCapacity,
+            ("POST", ["provisioned-capacity"]) => PurchaseProvisionedCapacity,
             _ => return Err(Self::none(method, path)),
         };
         Ok(Route { account, operation })
@@ -112,6 +222,16 @@ impl Route {
     }
 }
 
+/// What a POST to a vault's tags does, which its query says.
+fn change_of_tags(query: &Query<'_>) -> Result<VaultOperation, ServiceError> {
+    match query.get("operation").as_deref() {
+        Some("add") => Ok(VaultOperation::AddTags),
+        Some("remove") => Ok(VaultOperation::RemoveTags),
+        Some(sent) => Err(invalid(format!("Invalid operation: {sent}. Allowed are add and remove."))),
+        None => Err(ServiceError::missing_parameter("operation")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +239,10 @@ mod tests {
     /// Promise: segments are decoded one by one, and a path that is only nearly right is refused.
     #[test]
     fn finding() {
-        let find = |method: Method, path: &str| Route::find(&method, path).map_err(|error| error.status);
+        let find = |method: Method, path: &str| {
+            let (path, query) = path.split_once('?').unwrap_or((path, ""));
+            Route::find(&method, path, &Query::new(query)).map_err(|error| error.status)
+        };
         assert_eq!(
             find(Method::GET, "/-/vaults/a%2Fb%3Ac"),
             Ok(Route { account: "-".into(), operation: Operation::Vault("a/b:c".into(), VaultOperation::Describe) })
@@ -132,5 +255,49 @@ mod tests {
             assert_eq!(find(Method::GET, path), Err(400), "{path}");
         }
         assert_eq!(find(Method::PATCH, "/-/vaults/v"), Err(400));
+        let tags = |query: &str| find(Method::POST, &format!("/-/vaults/v/tags{query}")).map(|r| r.operation.name());
+        assert_eq!(
+            (tags("?operation=add"), tags("?operation=remove")),
+            (Ok("AddTagsToVault"), Ok("RemoveTagsFromVault"))
+        );
+        assert_eq!((tags(""), tags("?operation=Add")), (Err(400), Err(400)));
+    }
+
+    /// Promise: all 33 operations of the API are found under their names, and policies know those of them that are about
+    /// vaults that exist.
+    #[test]
+    fn index() {
+        let index = "CreateVault PUT V|DeleteVault DELETE V|DescribeVault GET V|ListVaults GET /-/vaults\
+            |SetVaultNotifications PUT V/notification-configuration\
+            |GetVaultNotifications GET V/notification-configuration\
+            |DeleteVaultNotifications DELETE V/notification-configuration\
+            |SetVaultAccessPolicy PUT V/access-policy|GetVaultAccessPolicy GET V/access-policy\
+            |DeleteVaultAccessPolicy DELETE V/access-policy|InitiateVaultLock POST V/lock-policy\
+            |GetVaultLock GET V/lock-policy|AbortVaultLock DELETE V/lock-policy|CompleteVaultLock POST V/lock-policy/x\
+            |AddTagsToVault POST V/tags?operation=add|ListTagsForVault GET V/tags\
+            |RemoveTagsFromVault POST V/tags?operation=remove|DeleteArchive DELETE V/archives/x\
+            |UploadArchive POST V/archives|InitiateMultipartUpload POST V/multipart-uploads\
+            |ListMultipartUploads GET V/multipart-uploads|UploadMultipartPart PUT V/multipart-uploads/x\
+            |ListParts GET V/multipart-uploads/x|CompleteMultipartUpload POST V/multipart-uploads/x\
+            |AbortMultipartUpload DELETE V/multipart-uploads/x|InitiateJob POST V/jobs|DescribeJob GET V/jobs/x\
+            |ListJobs GET V/jobs|GetJobOutput GET V/jobs/x/output|GetDataRetrievalPolicy GET /-/policies/data-retrieval\
+            |SetDataRetrievalPolicy PUT /-/policies/data-retrieval|ListProvisionedCapacity GET /-/provisioned-capacity\
+            |PurchaseProvisionedCapacity POST /-/provisioned-capacity";
+        let mut actions = Vec::new();
+        for line in index.split('|') {
+            let [name, method, target] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let target = target.replacen('V', "/-/vaults/v", 1);
+            let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+            let method = method.parse().expect("a method");
+            let route = Route::find(&method, path, &Query::new(query)).expect(line);
+            assert_eq!(route.operation.name(), name);
+            if matches!(route.operation, Operation::Vault(..)) && name != "CreateVault" {
+                actions.push(name);
+            }
+        }
+        let mut known = VAULT_ACTIONS;
+        actions.sort_unstable();
+        known.sort_unstable();
+        assert_eq!((index.split('|').count(), actions.as_slice()), (33, &known[..]));
     }
 }

@@ -1,43 +1,45 @@
 //! The service behind the connections: what all operations share, and the way of a request from its head to its answer.
 //!
 //! Checks come in the order of the real service as far as it shows: route, signature, account, API version, parameters,
-//! vault, what is in it, and the body's hashes last. Nothing is stored before the last check.
+//! policies, vault, what is in it, and the body's hashes last. Nothing is stored before the last check.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::{Body as _, Incoming};
 use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::Notify;
 
+use super::access::Access;
 use super::admin::Admin;
 use super::body;
 use super::config::RetrievalDelays;
-use super::db::vaults::{self, Vault, VaultAddress};
+use super::credentials::Keys;
+use super::db::vaults::VaultAddress;
 use super::db::{Db, Tx};
 use super::error::{bad_request, invalid};
 use super::files::Files;
 use super::ids;
 use super::reply::{Answer, Body, Reply};
 use super::request::{Query, text};
+use super::retrieval::Limits;
 use super::routes::{Operation, Route, VaultOperation};
 use crate::glacier::error::{ErrorCode, ServiceError};
-use crate::glacier::sigv4::{Authorization, Credentials, RequestLine, payload_hash};
+use crate::glacier::sigv4::{Authorization, RequestLine, payload_hash};
 use crate::glacier::wire::header;
 use crate::util::clock::Clock;
 
 /// What every operation may use.
 pub(super) struct Service {
     pub region: Arc<str>,
-    /// The account of [`Self::key`].
-    pub account: Arc<str>,
-    pub key: Credentials,
+    pub keys: Keys,
     pub clock: Clock,
     pub retrieval_delays: RetrievalDelays,
+    pub limits: Limits,
     pub inventory_interval: Duration,
     pub body_timeout: Duration,
     /// Whether topics are told of the completion of jobs.
@@ -84,17 +86,19 @@ impl Service {
     }
 
     async fn dispatch(&self, head: &Parts, body: &mut Incoming) -> Answer {
-        let Route { account, operation } = Route::find(&head.method, head.uri.path())?;
         let query = Query::new(head.uri.query().unwrap_or_default());
+        let Route { account, operation } = Route::find(&head.method, head.uri.path(), &query)?;
+        let action = operation.name();
         if operation.is_upload() {
             let caller = self.authenticate(head, None)?;
-            self.check_account_and_version(head, &account, &caller)?;
+            let owner = self.check_account_and_version(head, &account, &caller)?;
+            let access = |name| self.access(caller, owner, name, action);
             return match operation {
                 Operation::Vault(name, VaultOperation::UploadArchive) => {
-                    self.upload_archive(self.address(caller, name), &head.headers, body).await
+                    self.upload_archive(access(name), &head.headers, body).await
                 }
                 Operation::Vault(name, VaultOperation::UploadPart(upload)) => {
-                    self.upload_part(self.address(caller, name), upload, &head.headers, body).await
+                    self.upload_part(access(name), upload, &head.headers, body).await
                 }
                 other => Err(bad_request(format!("{other:?} is no upload"))),
             };
@@ -102,34 +106,62 @@ impl Service {
 
         let body = body::read_small(body, self.body_timeout).await?;
         let caller = self.authenticate(head, Some(&body))?;
-        self.check_account_and_version(head, &account, &caller)?;
-        let (name, operation) = match operation {
-            Operation::ListVaults => return self.list_vaults(caller, &query).await,
-            Operation::Unsupported(name) => {
-                return Err(bad_request(format!("This endpoint does not support {name}.")));
-            }
-            Operation::Vault(name, operation) => (name, operation),
-        };
-        let vault = self.address(caller, name);
-        let headers = &head.headers;
+        let owner = self.check_account_and_version(head, &account, &caller)?;
         match operation {
-            VaultOperation::Create => self.create_vault(vault).await,
+            Operation::Vault(name, operation) if operation != VaultOperation::Create => {
+                let access = self.access(caller, owner, name, action);
+                self.about_vault(access, operation, &head.headers, &query, &body).await
+            }
+            // Beyond vaults that exist there are no policies: an account's affairs are its own.
+            _ if caller != owner => Err(ServiceError::wrong_account(&account)),
+            Operation::ListVaults => self.list_vaults(owner, &query).await,
+            Operation::GetDataRetrievalPolicy => self.get_data_retrieval_policy(&owner).await,
+            Operation::SetDataRetrievalPolicy => self.set_data_retrieval_policy(&owner, &body).await,
+            Operation::ListProvisionedCapacity => self.list_provisioned_capacity(&owner).await,
+            Operation::PurchaseProvisionedCapacity => self.purchase_provisioned_capacity(&owner).await,
+            Operation::Vault(name, _) => self.create_vault(self.address(owner, name)).await,
+        }
+    }
+
+    /// What is asked of a vault, and isn't an upload.
+    async fn about_vault(
+        &self,
+        vault: Access,
+        operation: VaultOperation,
+        headers: &HeaderMap,
+        query: &Query<'_>,
+        body: &[u8],
+    ) -> Answer {
+        match operation {
             VaultOperation::Delete => self.delete_vault(vault).await,
             VaultOperation::Describe => self.describe_vault(vault).await,
             VaultOperation::DeleteArchive(archive) => self.delete_archive(vault, archive).await,
             VaultOperation::InitiateMultipartUpload => self.initiate_multipart_upload(vault, headers).await,
-            VaultOperation::ListMultipartUploads => self.list_multipart_uploads(vault, &query).await,
-            VaultOperation::ListParts(upload) => self.list_parts(vault, upload, &query).await,
+            VaultOperation::ListMultipartUploads => self.list_multipart_uploads(vault, query).await,
+            VaultOperation::ListParts(upload) => self.list_parts(vault, upload, query).await,
             VaultOperation::CompleteMultipartUpload(upload) => {
                 self.complete_multipart_upload(vault, upload, headers).await
             }
             VaultOperation::AbortMultipartUpload(upload) => self.abort_multipart_upload(vault, upload).await,
-            VaultOperation::InitiateJob => self.initiate_job(vault, &body).await,
-            VaultOperation::ListJobs => self.list_jobs(vault, &query).await,
+            VaultOperation::InitiateJob => self.initiate_job(vault, body).await,
+            VaultOperation::ListJobs => self.list_jobs(vault, query).await,
             VaultOperation::DescribeJob(job) => self.describe_job(vault, job).await,
             VaultOperation::GetJobOutput(job) => self.get_job_output(vault, job, headers).await,
-            upload @ (VaultOperation::UploadArchive | VaultOperation::UploadPart(_)) => {
-                Err(bad_request(format!("{upload:?} is an upload")))
+            VaultOperation::SetNotifications => self.set_vault_notifications(vault, body).await,
+            VaultOperation::GetNotifications => self.get_vault_notifications(vault).await,
+            VaultOperation::DeleteNotifications => self.delete_vault_notifications(vault).await,
+            VaultOperation::SetAccessPolicy => self.set_vault_access_policy(vault, body).await,
+            VaultOperation::GetAccessPolicy => self.get_vault_access_policy(vault).await,
+            VaultOperation::DeleteAccessPolicy => self.delete_vault_access_policy(vault).await,
+            VaultOperation::InitiateLock => self.initiate_vault_lock(vault, body).await,
+            VaultOperation::GetLock => self.get_vault_lock(vault).await,
+            VaultOperation::AbortLock => self.abort_vault_lock(vault).await,
+            VaultOperation::CompleteLock(lock) => self.complete_vault_lock(vault, lock).await,
+            VaultOperation::AddTags => self.add_tags_to_vault(vault, body).await,
+            VaultOperation::ListTags => self.list_tags_for_vault(vault).await,
+            VaultOperation::RemoveTags => self.remove_tags_from_vault(vault, body).await,
+            other @ (VaultOperation::Create | VaultOperation::UploadArchive | VaultOperation::UploadPart(_)) => {
+                Err(bad_request(format!("{other:?} is done elsewhere")))
             }
         }
     }
@@ -139,9 +171,9 @@ impl Service {
     fn authenticate(&self, head: &Parts, body: Option<&[u8]>) -> Result<Arc<str>, ServiceError> {
         let authorization = Authorization::parse(&head.headers)?;
         // Permanent keys have no token, and there are no others.
-        if authorization.access_key != self.key.access_key || head.headers.contains_key(header::SECURITY_TOKEN) {
-            return Err(ServiceError::unrecognized_client());
-        }
+        let known = self.keys.find(authorization.access_key);
+        let known = known.filter(|_| !head.headers.contains_key(header::SECURITY_TOKEN));
+        let (account, key) = known.ok_or_else(ServiceError::unrecognized_client)?;
         let sent = text(&head.headers, header::CONTENT_SHA256)?;
         let computed = body.map(payload_hash);
         let hash = sent.or(computed.as_deref());
@@ -155,22 +187,27 @@ impl Service {
         let signed = authorization.signed_at;
         let away = |now: &Timestamp| now.duration_since(signed).abs();
         let now = [Timestamp::now(), self.clock.now()].into_iter().min_by_key(away).unwrap_or(signed);
-        authorization.verify(&self.key.secret_key, &self.region, line, &head.headers, hash, now)?;
+        authorization.verify(&key.secret_key, &self.region, line, &head.headers, hash, now)?;
         match (sent, computed) {
             (Some(sent), Some(computed)) if !sent.eq_ignore_ascii_case(&computed) => {
                 Err(ServiceError::payload_hash_mismatch(sent, &computed))
             }
-            _ => Ok(Arc::clone(&self.account)),
+            _ => Ok(Arc::clone(account)),
         }
     }
 
-    fn check_account_and_version(&self, head: &Parts, account: &str, caller: &str) -> Result<(), ServiceError> {
-        if account != "-" && account != caller {
-            return Err(ServiceError::wrong_account(account));
-        }
+    /// Answers the account that the path is about: that of the caller, or another one of this endpoint.
+    fn check_account_and_version(
+        &self,
+        head: &Parts,
+        account: &str,
+        caller: &Arc<str>,
+    ) -> Result<Arc<str>, ServiceError> {
+        let owner = if account == "-" { Some(caller) } else { self.keys.account(account) };
+        let owner = owner.ok_or_else(|| ServiceError::wrong_account(account))?;
         match head.headers.get(header::VERSION) {
             None => Err(ServiceError::missing_parameter("API version")),
-            Some(version) if version == header::API_VERSION => Ok(()),
+            Some(version) if version == header::API_VERSION => Ok(Arc::clone(owner)),
             Some(version) => Err(invalid(format!(
                 "Invalid {}: {}. Allowed is {}.",
                 header::VERSION,
@@ -178,6 +215,10 @@ impl Service {
                 header::API_VERSION
             ))),
         }
+    }
+
+    fn access(&self, caller: Arc<str>, owner: Arc<str>, name: String, action: &'static str) -> Access {
+        Access { address: self.address(owner, name), caller, action, now: self.now() }
     }
 
     /// The vault of that name in the endpoint's region.
@@ -205,15 +246,5 @@ impl Service {
         query: impl FnOnce(&Connection) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
         self.db.read(query).await
-    }
-}
-
-/// The vault at `address`, which must exist.
-pub(super) fn vault_at(connection: &Connection, address: &VaultAddress) -> Result<Vault, ServiceError> {
-    match vaults::find(connection, address)? {
-        Some(vault) => Ok(vault),
-        // The real service gives the bare name where it can't be a vault's.
-        None if !super::vaults::is_valid_name(&address.name) => Err(ServiceError::vault_not_found(&address.name)),
-        None => Err(ServiceError::vault_not_found(&address.to_string())),
     }
 }

@@ -1,11 +1,12 @@
-//! The removal of what time has made invisible: expired jobs with their outputs, and uploads that nobody asks for any more.
+//! The removal of what time has made invisible: expired jobs with their outputs, uploads that nobody asks for any more,
+//! locks that were not completed, and capacity whose month is over.
 //!
 //! Whether something has expired is decided where it is looked for; sweeping only frees its space, so it may come late.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::db::{Tx, jobs, uploads};
+use super::db::{Tx, capacity, jobs, lock, uploads};
 use super::service::Service;
 use super::{jobs::LIFETIME, multipart::IDLE};
 use crate::glacier::error::ServiceError;
@@ -30,6 +31,8 @@ pub(super) async fn sweep(service: &Service) -> Result<(), ServiceError> {
     let (now, told) = (service.now(), service.publishes);
     let batch = move |tx: &Tx<'_>| {
         let jobs = jobs::remove_completed(tx, now - LIFETIME, told, BATCH)?;
+        lock::remove_expired(tx, now)?;
+        capacity::remove_expired(tx, now)?;
         let uploads = uploads::remove_idle(tx, now - IDLE, BATCH)?;
         Ok(jobs.max(uploads) == BATCH)
     };

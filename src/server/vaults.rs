@@ -5,13 +5,14 @@ use std::sync::Arc;
 use http::StatusCode;
 use jiff::Timestamp;
 
+use super::access::{Access, find_vault, vault_at};
 use super::db::vaults::{self, Contents, Vault, VaultAddress};
-use super::db::{archives, jobs, uploads};
+use super::db::{archives, jobs, lock, notifications, tags, uploads};
 use super::error::invalid;
 use super::inventory;
 use super::reply::{Answer, Reply};
 use super::request::{Query, cut};
-use super::service::{Service, vault_at};
+use super::service::Service;
 use crate::glacier::error::{ErrorCode, ServiceError};
 use crate::glacier::wire::{Date, VaultDescription, VaultPage};
 
@@ -48,17 +49,21 @@ impl Service {
         Reply::empty(StatusCode::CREATED).at(location)
     }
 
-    /// 3.2. Allowed when the last inventory is empty and nothing was written since. Uploads in progress go with it.
-    pub async fn delete_vault(&self, address: VaultAddress) -> Answer {
+    /// 3.2. Allowed when the last inventory is empty and nothing was written since. Uploads in progress go with it,
+    /// and so does all that was set on it.
+    pub async fn delete_vault(&self, access: Access) -> Answer {
         let now = self.now();
         self.write(move |tx| {
-            let Some(vault) = vaults::find(tx, &address)? else { return Ok(()) };
+            let Some(vault) = find_vault(tx, &access)? else { return Ok(()) };
             if vault.is_unseen(now) || vault.last_inventory(now).contents.archives > 0 {
-                return Err(ServiceError::vault_not_empty(&address.to_string()));
+                return Err(ServiceError::vault_not_empty(&access.address.to_string()));
             }
             jobs::remove_all(tx, vault.id)?;
             uploads::remove_all(tx, vault.id)?;
             archives::remove_all(tx, vault.id)?;
+            tags::remove_all(tx, vault.id)?;
+            notifications::remove(tx, vault.id)?;
+            lock::remove(tx, vault.id)?;
             Ok(vaults::remove(tx, vault.id)?)
         })
         .await?;
@@ -66,12 +71,12 @@ impl Service {
     }
 
     /// 3.3. Counts are those of the last inventory.
-    pub async fn describe_vault(&self, address: VaultAddress) -> Answer {
+    pub async fn describe_vault(&self, access: Access) -> Answer {
         let now = self.now();
         let description = self
             .read(move |connection| {
-                let vault = vault_at(connection, &address)?;
-                Ok(describe(&vault, &address, now))
+                let vault = vault_at(connection, &access)?;
+                Ok(describe(&vault, &access.address, now))
             })
             .await?;
         Reply::json(&description)
@@ -82,7 +87,9 @@ impl Service {
         let now = self.now();
         let description = self
             .write(move |tx| {
-                let vault = inventory::take(tx, vault_at(tx, &address)?, now)?;
+                let vault = vaults::find(tx, &address)?;
+                let vault = vault.ok_or_else(|| ServiceError::vault_not_found(&address.to_string()))?;
+                let vault = inventory::take(tx, vault, now)?;
                 Ok(describe(&vault, &address, now))
             })
             .await?;

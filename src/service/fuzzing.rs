@@ -32,7 +32,7 @@ pub fn range(text: &str) {
 pub fn tier(text: &str) {
     match text.parse::<Tier>() {
         Ok(tier) => assert!(tier.as_str().eq_ignore_ascii_case(text)),
-        Err(message) => assert!(message.contains("allowed are")),
+        Err(message) => assert!(message.contains("allowed is")),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use glacierfs::glacier::client::{Client, Config};
+use glacierfs::glacier::credentials::CredentialSource;
 use glacierfs::glacier::sigv4::{self, Credentials, RequestLine};
 use glacierfs::glacier::treehash;
 use glacierfs::server::{Server, ServerConfig};
@@ -52,6 +54,18 @@ impl Endpoint {
         let token = format!("Bearer {}", self.server.admin_token().expect("admin routes"));
         let call = self.api.call(method, &format!("/_glacierfs/{route}")).unsigned();
         call.header("authorization", &token).body(body).send().await
+    }
+
+    /// glacierfs's own client, with the key of the first account.
+    pub fn client(&self) -> Client {
+        let credentials = CredentialSource::fixed(self.server.credentials().clone());
+        let config = Config { endpoint: Some(self.server.url()), ..Config::new(REGION, credentials) };
+        Client::new(config).expect("a good configuration")
+    }
+
+    /// Something that sends anything with the key of `account`.
+    pub fn api_of(&self, account: &str) -> Api {
+        Api::at(self.server.url(), self.server.credentials_of(account).expect("an account").clone())
     }
 
     pub fn advance(&self, by: Duration) {
@@ -140,6 +154,11 @@ impl Api {
     pub async fn job(&self, vault: &str, parameters: Value) -> String {
         let call = self.call("POST", &format!("/-/vaults/{vault}/jobs")).body(parameters.to_string());
         call.send().await.expect(202).header("x-amz-job-id")
+    }
+
+    /// Puts, posts or deletes JSON.
+    pub async fn send(&self, method: &str, target: &str, body: Value) -> Response {
+        self.call(method, target).body(body.to_string()).send().await
     }
 
     pub async fn describe_job(&self, vault: &str, job: &str) -> Value {
@@ -237,7 +256,8 @@ impl Response {
         let response = self.expect(status);
         assert_eq!(response.header("content-type"), "application/json");
         let body = response.json();
-        assert_eq!((&body["code"], &body["type"]), (&Value::from(code), &Value::from("Client")), "{body}");
+        let blamed = if code == "InsufficientCapacityException" { "Server" } else { "Client" };
+        assert_eq!((&body["code"], &body["type"]), (&Value::from(code), &Value::from(blamed)), "{body}");
         let said = body["message"].as_str().expect("a message");
         assert!(said.contains(message), "{said:?} should contain {message:?}");
     }

@@ -119,7 +119,7 @@ async fn refused_starts() {
     assert!(refused(taken).await.starts_with("can't listen on 127.0.0.1:"));
 
     let mut account = config(other.path());
-    account.account = "12".to_owned();
+    account.accounts = vec!["12".to_owned()];
     assert!(refused(account).await.contains("an account is 12 digits"));
     let mut region = config(other.path());
     region.region = "US East".to_owned();

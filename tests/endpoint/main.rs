@@ -3,6 +3,7 @@
 //! Requests are signed with the crate's own signer, whose canonical forms are pinned by vectors made by others; how
 //! unmodified AWS clients fare is in `tests/python`.
 
+mod accounts;
 mod admin;
 mod auth;
 mod client;
@@ -10,7 +11,10 @@ mod durability;
 mod faults;
 mod jobs;
 mod killed;
+mod limits;
+mod lock;
 mod multipart;
 mod notifications;
+mod settings;
 mod vaults;
 mod wire;

@@ -19,6 +19,8 @@ use super::cut::Cut;
 use super::error::{bad_request, invalid};
 use super::faults::{self, FaultPlan, Faults};
 use super::reply::{Answer, Body, Reply};
+use super::request::Query;
+use super::routes::Route;
 use super::service::Service;
 use crate::glacier::error::ServiceError;
 
@@ -49,8 +51,8 @@ pub(super) async fn answer(service: &Service, request: Request<Incoming>, cut: C
         let answer = route(service, admin, &head, &mut body).await;
         return service.respond(&head, body, answer).await;
     }
-    let operation = faults::operation::name(request.method(), path, query);
-    match operation.and_then(|operation| admin.faults.strike(operation)) {
+    let route = Route::find(request.method(), path, &Query::new(query)).ok();
+    match route.and_then(|route| admin.faults.strike(route.operation.name())) {
         None => service.answer(request).await,
         Some(strike) => strike.answer(service, request, cut).await,
     }
@@ -68,7 +70,7 @@ async fn route(service: &Service, admin: &Admin, head: &Parts, body: &mut Incomi
         }
         ("POST", "inventory") => {
             let wanted: Wanted = read("inventory request", &body)?;
-            let account = wanted.account.map_or_else(|| Arc::clone(&service.account), Arc::from);
+            let account = wanted.account.map_or_else(|| Arc::clone(service.keys.first_account()), Arc::from);
             service.take_inventory(service.address(account, wanted.vault)).await
         }
         ("GET", "faults") => Reply::json(&admin.faults.status()),

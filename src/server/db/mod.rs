@@ -10,11 +10,17 @@
 //! All SQL is in this module, one file a noun; the functions take the connection, so that a request's steps are one
 //! transaction. What the rows mean, and when they are due or expired, is decided by the callers.
 
+pub(super) mod access_policy;
 pub(super) mod archives;
+pub(super) mod capacity;
 pub(super) mod jobs;
+pub(super) mod lock;
+pub(super) mod notifications;
 pub(super) mod objects;
 pub(super) mod outbox;
+pub(super) mod retrieval;
 mod schema;
+pub(super) mod tags;
 pub(super) mod uploads;
 pub(super) mod vaults;
 

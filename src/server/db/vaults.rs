@@ -16,15 +16,21 @@ pub(in crate::server) struct VaultAddress {
     pub name: String,
 }
 
+impl VaultAddress {
+    /// The first part of ARNs in its region.
+    pub fn partition(&self) -> &'static str {
+        match self.region.split('-').next() {
+            Some("cn") => "aws-cn",
+            _ if self.region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        }
+    }
+}
+
 impl fmt::Display for VaultAddress {
     /// The vault's ARN; the partition follows the region.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let VaultAddress { account, region, name } = self;
-        let partition = match region.split('-').next() {
-            Some("cn") => "aws-cn",
-            _ if region.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
+        let (VaultAddress { account, region, name }, partition) = (self, self.partition());
         write!(f, "arn:{partition}:glacier:{region}:{account}:vaults/{name}")
     }
 }

@@ -4,7 +4,6 @@
 //! does, it does whole.
 
 mod inject;
-pub(super) mod operation;
 mod plan;
 
 use std::sync::{Mutex, PoisonError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::operation;
+use crate::server::routes;
 
 /// What is to go wrong. Rules are tried in order, and the first that strikes is the only one for its request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -166,7 +166,7 @@ impl TryFrom<String> for Operation {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        if name == "*" || operation::is_name(&name) {
+        if name == "*" || routes::Operation::is_name(&name) {
             return Ok(Operation(name));
         }
         Err(format!("{name:?} is no operation: allowed are * and the API's names, such as UploadArchive"))

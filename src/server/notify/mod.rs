@@ -69,7 +69,7 @@ async fn tell(service: &Service, sns: &Sns) -> Result<(Option<Timestamp>, Option
     while service.write(move |tx| post(tx, now)).await? == BATCH {}
     for message in service.read(|connection| Ok(outbox::due(connection, Timestamp::now(), BATCH)?)).await? {
         let id = message.id;
-        match sns.publish(&service.key, &message.topic, &message.text).await {
+        match sns.publish(service.keys.first(), &message.topic, &message.text).await {
             Ok(()) => service.write(move |tx| Ok(outbox::remove(tx, id)?)).await?,
             Err(reason) => put_off(service, message, &reason).await?,
         }
