@@ -90,7 +90,7 @@ impl FromStr for ClockSetting {
             None if text == "real" => Ok(ClockSetting::Real),
             None if text == "virtual" => Ok(ClockSetting::Virtual(None)),
             Some(("virtual", time)) => match time.parse() {
-                Ok(time) => Ok(ClockSetting::Virtual(Some(time))),
+                Ok(time) => server::check_time(time).map(|()| ClockSetting::Virtual(Some(time))),
                 Err(_) => Err(format!("{time:?} is not a time: allowed are such as 2027-01-01T00:00:00Z")),
             },
             _ => Err("allowed are real, virtual and virtual@TIME".to_owned()),

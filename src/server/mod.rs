@@ -60,7 +60,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
-pub use admin::clock::stored as stored_time;
+pub use admin::clock::{check as check_time, stored as stored_time};
 pub use config::{RetrievalDelays, ServerConfig};
 pub use db::{DbError, OpenError};
 pub use faults::FaultPlan;

@@ -175,6 +175,10 @@ async fn the_program() {
         (&["--faults", plan], "--faults is for testing, and needs --admin"),
         (&["--admin", "--faults", plan], "is wrong: rules[0].operation: \"Nothing\" is no operation"),
         (&["--admin", "--clock", "virtual@noon"], "\"noon\" is not a time"),
+        (
+            &["--admin", "--clock", "virtual@9999-01-01T00:00:00Z"],
+            "allowed are times from 1970-01-01T00:00:00Z to 9000",
+        ),
         (&["--clock", "sundial"], "allowed are real, virtual and virtual@TIME"),
     ] {
         let (child, line) = serve(&data, arguments);

@@ -82,12 +82,15 @@ async fn space_comes_back() {
 
     let (deleted, retrieved) = (api.upload("v", &pattern(MIB), "").await, api.upload("v", &pattern(MIB), "").await);
     holds(2).await;
-    let job = api.job("v", json!({"Type": "archive-retrieval", "ArchiveId": retrieved})).await;
+    let retrieval = |archive| json!({"Type": "archive-retrieval", "ArchiveId": archive});
+    let job = api.job("v", retrieval(&retrieved)).await;
+    endpoint.advance(4 * HOUR);
+    // This one fails, and holds nothing.
+    api.job("v", retrieval(&deleted)).await;
     for archive in [&deleted, &retrieved] {
         api.delete_archive("v", archive).await.expect(204);
     }
     holds(1).await;
-    endpoint.advance(4 * HOUR);
     api.output("v", &job, None).await.expect(200);
     endpoint.advance(DAY);
     holds(0).await;

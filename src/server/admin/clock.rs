@@ -21,7 +21,9 @@ use crate::util::clock::{self, Clock};
 
 /// The file's name in the data directory.
 const FILE: &str = "clock";
-/// The latest time a clock can be moved to: from here, every expiry is still in the calendar.
+/// The earliest time that a virtual clock can show ...
+const EARLIEST: Timestamp = Timestamp::UNIX_EPOCH;
+/// ... and the latest: from there, every expiry is still in the calendar.
 const LATEST: Timestamp = Timestamp::constant(221_845_392_000, 0);
 
 /// The time that a data directory's virtual clock has been moved to; `None` when there never was one.
@@ -32,10 +34,20 @@ pub fn stored(data: &Path) -> io::Result<Option<Timestamp>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    text.trim().parse().map(Some).map_err(|error| {
-        let message = format!("{} holds no time, such as 2027-01-01T00:00:00Z: {error}", path.display());
+    let wrong = |why: String| {
+        let message = format!("{} holds no time, such as 2027-01-01T00:00:00Z: {why}", path.display());
         io::Error::new(io::ErrorKind::InvalidData, message)
-    })
+    };
+    let time = text.trim().parse().map_err(|error: jiff::Error| wrong(error.to_string()))?;
+    check(time).map(|()| Some(time)).map_err(wrong)
+}
+
+/// Whether a virtual clock can show a time. The error says which ones are allowed.
+pub fn check(time: Timestamp) -> Result<(), String> {
+    match (EARLIEST..=LATEST).contains(&time) {
+        true => Ok(()),
+        false => Err(format!("a virtual clock can't show {time}: allowed are times from {EARLIEST} to {LATEST}")),
+    }
 }
 
 /// Brings a virtual clock to the time that is stored for `data`, unless it is later already, and stores its time. Blocks.
@@ -104,9 +116,7 @@ impl Mover {
         if target < now {
             return Err(invalid(format!("The clock shows {now}, and can't go back to {target}.")));
         }
-        if target > LATEST {
-            return Err(invalid(format!("The clock can't be moved to {target}: allowed are times up to {LATEST}.")));
-        }
+        check(target).map_err(invalid)?;
         let data = self.data.clone();
         spawn_blocking(move || store(&data, target)).await??;
         clock.advance_to(target);
@@ -162,7 +172,7 @@ mod tests {
             ),
             (None, Some("tomorrow"), "Invalid set: \"tomorrow\""),
             (Some("3"), None, "Invalid advance: \"3\""),
-            (Some("10000years"), None, "allowed are times up to 9000-01-01T00:00:00Z"),
+            (Some("10000years"), None, "allowed are times from 1970-01-01T00:00:00Z to 9000-01-01T00:00:00Z"),
             (None, None, "exactly one"),
             (Some("1s"), Some("2028-01-01T00:00:00Z"), "exactly one"),
         ] {
@@ -180,5 +190,7 @@ mod tests {
         assert!(real.message.contains("can't be moved"), "{real}");
         fs::write(data.join(FILE), "noon").expect("written");
         assert!(stored(data).expect_err("broken").to_string().contains("clock holds no time"));
+        fs::write(data.join(FILE), "9999-01-01T00:00:00Z").expect("written");
+        assert!(stored(data).expect_err("too late").to_string().contains("can't show 9999-01-01T00:00:00Z"));
     }
 }

@@ -71,7 +71,11 @@ async fn tell(service: &Service, sns: &Sns) -> Result<(Option<Timestamp>, Option
         let id = message.id;
         match sns.publish(service.keys.first(), &message.topic, &message.text).await {
             Ok(()) => service.write(move |tx| Ok(outbox::remove(tx, id)?)).await?,
-            Err(reason) => put_off(service, message, &reason).await?,
+            Err(reason) => {
+                put_off(service, message, &reason).await?;
+                // Other jobs may complete before all the rest has been tried in vain as well.
+                break;
+            }
         }
     }
     service.read(|connection| Ok((jobs::next_untold(connection)?, outbox::next_due(connection)?))).await

@@ -32,6 +32,11 @@ impl Sns {
             format!("{endpoint:?} is not an SNS endpoint: {why}; allowed is http://HOST[:PORT] or https://HOST[:PORT]")
         };
         let url = Url::parse(endpoint).map_err(|error| bad(&error.to_string()))?;
+        let plain = match url.scheme() {
+            "http" => true,
+            "https" => false,
+            other => return Err(bad(&format!("{other:?} is not http or https"))),
+        };
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !bare || !url.username().is_empty() || url.password().is_some() {
             return Err(bad("it has more than a host and a port"));
@@ -44,11 +49,9 @@ impl Sns {
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIMEOUT);
-        match url.scheme() {
+        if plain {
             // No TLS, so no need to load the system's certificates, or to fail for the lack of any.
-            "http" => http = http.tls_certs_only([]),
-            "https" => {}
-            other => return Err(bad(&format!("{other:?} is not http or https"))),
+            http = http.tls_certs_only([]);
         }
         let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
         if name == "localhost" || address.is_ok_and(|address| address.is_loopback()) {
