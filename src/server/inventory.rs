@@ -6,7 +6,7 @@
 //! ([`record_write`]). Inventories are numbered, and each archive's row says which of them list it, so an inventory
 //! costs nothing until a job writes it down.
 
-use std::io::Write;
+use std::io::{BufWriter, IntoInnerError, Write};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -130,7 +130,8 @@ pub(super) fn write_document(
         return Err(ServiceError::new(ErrorCode::ResourceNotFound, message));
     };
     let json = selection.format != InventoryFormat::Csv;
-    let mut document = ObjectWriter::new(files);
+    // An entry is written in many small pieces.
+    let mut document = BufWriter::with_capacity(64 << 10, ObjectWriter::new(files));
     if json {
         let date = InventoryDate(date);
         write!(document, r#"{{"VaultARN":"{address}","InventoryDate":"{date}","ArchiveList":["#)?;
@@ -170,5 +171,6 @@ pub(super) fn write_document(
     }
     // Rows are numbered from 1 upwards.
     let next = more.then(|| marker(last.unsigned_abs()));
+    let document = document.into_inner().map_err(IntoInnerError::into_error)?;
     Ok((document.finish()?.sync_blocking()?, next))
 }

@@ -7,11 +7,12 @@ QUICK = ["--retrieval-delay", "all=0s", "--retrieval-delay", "bulk=1h", "--inven
 
 
 def pytest_addoption(parser):
-    parser.addoption("--nightly", action="store_true", help="also run the tests that take minutes and gigabytes")
+    parser.addoption("--nightly", action="store_true", help="also run the tests that take minutes")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "nightly: takes minutes or gigabytes; runs with --nightly only")
+    config.addinivalue_line("markers", "nightly: takes minutes; runs with --nightly only")
+    config.addinivalue_line("markers", "load: takes longer with --nightly")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -8,6 +8,7 @@ import threading
 import time
 
 import botocore.exceptions
+import pytest
 from harness import MIB, PROGRAM, finished, tree_hash
 
 UPLOADERS = 64
@@ -21,6 +22,7 @@ def test_a_second_server_is_refused(endpoint):
     assert (endpoint.data / "credentials").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.load
 def test_load_and_kill(serve, request):
     """Promise: with 64 uploaders at work and a kill in the middle, every archive that got its 201 is there and right.
 
