@@ -7,6 +7,7 @@
 use http::{HeaderMap, HeaderValue, Method};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::faults::FaultPlan;
 use super::inventory::Selection;
 use super::request::{self, Query};
 use super::routes::Route;
@@ -133,6 +134,18 @@ pub fn shared_credentials(text: &str) {
     assert!(credentials::parse(&written, "glacierfs") == Some(Some(key)), "it is written otherwise than it is read");
 }
 
+/// Plans of faults: what is taken is taken again as it is written, and what isn't is told why.
+pub fn fault_plan(json: &[u8]) {
+    match FaultPlan::parse(json) {
+        Ok(plan) => {
+            let written = serde_json::to_string(&plan).expect("it can be written");
+            let again = FaultPlan::parse(written.as_bytes());
+            assert!(again.is_ok(), "{written} is refused: {again:?}");
+        }
+        Err(message) => assert!(!message.is_empty()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -191,6 +204,24 @@ mod tests {
         "\"Description\":",
         "\"RetrievalByteRange\":",
     ];
+    const PLANS: &[&str] = &[
+        "{",
+        "}",
+        "\"rules\":[",
+        "]",
+        "\"seed\":",
+        "\"operation\":\"*\"",
+        ",",
+        "\"rate\":",
+        "0.2",
+        "\"count\":3",
+        "\"fault\":{",
+        "\"delay\":",
+        "\"9999years 1ns\"",
+        "\"drip\":{\"bytes_per_second\":1}",
+        "\"error\":{\"status\":503}",
+        "1e400",
+    ];
     const FILES: &[&str] = &[
         "[glacierfs]",
         "[default]",
@@ -218,13 +249,14 @@ mod tests {
             headers(text.as_bytes());
             job_parameters(&bytes);
             shared_credentials(&text);
+            fault_plan(&bytes);
         }
 
         /// Promise: the same for what is nearly right.
         #[test]
         fn nearly_right_is_survived(
             sent in of(RANGES), total in prop_oneof![1..30u64, 1..=u64::MAX], method in prop::sample::select(METHODS),
-            target in of(PATHS), raw in of(QUERIES), job in of(JOBS), file in of(FILES), size in "[0-9]{1,11}",
+            target in of(PATHS), raw in of(QUERIES), job in of(JOBS), file in of(FILES), plan in of(PLANS), size in "[0-9]{1,11}",
             hash in "[0-9a-fA-F]{63,65}",
         ) {
             range(&sent, total);
@@ -235,9 +267,19 @@ mod tests {
             query(&raw);
             job_parameters(job.as_bytes());
             shared_credentials(&file);
+            fault_plan(plan.as_bytes());
             shared_credentials(&format!("[glacierfs]\naws_access_key_id={file}\naws_secret_access_key = {file}"));
             headers(size.as_bytes());
             headers(hash.as_bytes());
+        }
+
+        /// Promise: a plan with any duration and rate that it can have is taken again as it is written.
+        #[test]
+        fn plans_come_back(seconds: u64, nanos in 0..1_000_000_000u32, rate in 0.000_001..=1.0f64, speed in 1..=u64::MAX) {
+            let delay = humantime::format_duration(std::time::Duration::new(seconds, nanos));
+            for fault in [format!(r#"{{"delay":"{delay}"}}"#), format!(r#"{{"drip":{{"bytes_per_second":{speed}}}}}"#)] {
+                fault_plan(format!(r#"{{"rules":[{{"operation":"*","rate":{rate},"fault":{fault}}}]}}"#).as_bytes());
+            }
         }
 
         /// Promise: what a client writes as the API says is read as it was meant.

@@ -184,7 +184,7 @@ fn slow(body: Body, speed: u64) -> Body {
             let Some(piece) = data(&mut body).await? else { return Ok(None) };
             rest = piece;
         }
-        let at_a_time = (speed * DROP.as_millis() as u64 / 1000).max(1);
+        let at_a_time = (speed.saturating_mul(DROP.as_millis() as u64) / 1000).max(1);
         let piece = rest.split_to(rest.len().min(usize::try_from(at_a_time).unwrap_or(usize::MAX)));
         tokio::time::sleep(Duration::from_secs_f64(piece.len() as f64 / speed as f64)).await;
         Ok(Some((piece, (body, rest))))
