@@ -25,6 +25,7 @@ import botocore.utils
 BINARY = os.environ.get("GLACIERFS_BIN", "target/debug/glacierfs")
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
+OTHER = "222222222222"
 MIB = 1 << 20
 
 
@@ -66,6 +67,8 @@ class EndpointTest(unittest.TestCase):
             *("--retrieval-delay", "standard=1s"),
             *("--retrieval-delay", "Bulk=1h"),
             *("--inventory-interval", "1s"),
+            *("--account", ACCOUNT),
+            *("--account", OTHER),
         )
         cls.addClassCleanup(cls.server.stop)
         cls.environment = {
@@ -80,11 +83,12 @@ class EndpointTest(unittest.TestCase):
         cls.client = cls.make_client()
 
     @classmethod
-    def make_client(cls, region=REGION, **settings):
+    def make_client(cls, region=REGION, profile="glacierfs", **settings):
         """A boto3 client that tries once, so that no retry hides a refusal."""
         settings.setdefault("retries", {"total_max_attempts": 1})
         config = botocore.config.Config(max_pool_connections=16, **settings)
-        return cls.session.client("glacier", region_name=region, endpoint_url=cls.server.url, config=config)
+        session = boto3.Session(profile_name=profile)
+        return session.client("glacier", region_name=region, endpoint_url=cls.server.url, config=config)
 
     def setUp(self):
         self.vault = self.id().rsplit(".", 1)[1]
@@ -346,8 +350,68 @@ class EndpointTest(unittest.TestCase):
         self.refused("InvalidSignatureException", 403, self.make_client(region="eu-west-1").list_vaults)
         message = self.refused("AccessDeniedException", 403, self.client.list_vaults, accountId="123456789012")
         self.assertEqual(message, "Access denied for account ID: 123456789012")
-        unsupported = self.client.list_tags_for_vault
-        self.assertIn("ListTagsForVault", self.refused("BadRequest", 400, unsupported, vaultName=self.vault))
+
+    def test_settings(self):
+        vault = {"vaultName": self.vault}
+        resource = f"arn:aws:glacier:{REGION}:{ACCOUNT}:vaults/{self.vault}"
+        self.client.add_tags_to_vault(**vault, Tags={"a": "1", "b": ""})
+        self.client.remove_tags_from_vault(**vault, TagKeys=["a", "never"])
+        self.assertEqual(self.client.list_tags_for_vault(**vault)["Tags"], {"b": ""})
+
+        events = {"SNSTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:t", "Events": ["InventoryRetrievalCompleted"]}
+        self.refused("ResourceNotFoundException", 404, self.client.get_vault_notifications, **vault)
+        self.client.set_vault_notifications(**vault, vaultNotificationConfig=events)
+        self.assertEqual(self.client.get_vault_notifications(**vault)["vaultNotificationConfig"], events)
+        self.client.delete_vault_notifications(**vault)
+
+        statement = {"Effect": "Allow", "Principal": {"AWS": OTHER}, "Action": "glacier:List*", "Resource": resource}
+        policy = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=1)}
+        theirs = self.make_client(profile=f"glacierfs-{OTHER}")
+        across = {"accountId": ACCOUNT, **vault}
+        self.refused("AccessDeniedException", 403, theirs.list_jobs, **across)
+        self.refused("ResourceNotFoundException", 404, self.client.get_vault_access_policy, **vault)
+        self.client.set_vault_access_policy(**vault, policy=policy)
+        self.assertEqual(self.client.get_vault_access_policy(**vault)["policy"], policy)
+        self.assertEqual(theirs.list_jobs(**across)["JobList"], [])
+        message = self.refused("AccessDeniedException", 403, theirs.describe_vault, **across)
+        user = f"arn:aws:iam::{OTHER}:root"
+        expected = f"User: {user} is not authorized to perform: glacier:DescribeVault on resource: {resource}"
+        self.assertEqual(message, expected)
+        self.client.delete_vault_access_policy(**vault)
+        self.assertEqual(theirs.list_vaults()["VaultList"], [])
+
+        archive = self.client.upload_archive(**vault, body=b"data")["archiveId"]
+        condition = {"NumericLessThan": {"glacier:ArchiveAgeInDays": "365"}}
+        action = "glacier:DeleteArchive"
+        statement = {**statement, "Effect": "Deny", "Principal": "*", "Action": action, "Condition": condition}
+        policy = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})}
+        self.client.initiate_vault_lock(**vault, policy=policy)
+        self.assertEqual(self.client.get_vault_lock(**vault)["State"], "InProgress")
+        self.client.abort_vault_lock(**vault)
+        lock = self.client.initiate_vault_lock(**vault, policy=policy)["lockId"]
+        self.client.complete_vault_lock(**vault, lockId=lock)
+        got = self.client.get_vault_lock(**vault)
+        self.assertEqual((got["State"], got["Policy"], got.get("ExpirationDate")), ("Locked", policy["Policy"], None))
+        self.refused("AccessDeniedException", 403, self.client.delete_archive, **vault, archiveId=archive)
+
+    def test_retrieval_limits(self):
+        archive = self.client.upload_archive(vaultName=self.vault, body=pattern(MIB))["archiveId"]
+        theirs = self.make_client(profile=f"glacierfs-{OTHER}")
+        limit = {"Rules": [{"Strategy": "BytesPerHour", "BytesPerHour": 1}]}
+        self.client.set_data_retrieval_policy(Policy=limit)
+        self.addCleanup(self.client.set_data_retrieval_policy, Policy={"Rules": [{"Strategy": "None"}]})
+        self.assertEqual(self.client.get_data_retrieval_policy()["Policy"], limit)
+        self.assertEqual(theirs.get_data_retrieval_policy()["Policy"], {"Rules": [{"Strategy": "None"}]})
+        parameters = {"Type": "archive-retrieval", "ArchiveId": archive}
+        ask = {"vaultName": self.vault, "jobParameters": parameters}
+        message = self.refused("PolicyEnforcedException", 400, self.client.initiate_job, **ask)
+        self.assertEqual(message, "InitiateJob request denied by current data retrieval policy.")
+        self.client.initiate_job(vaultName=self.vault, jobParameters={**parameters, "Tier": "Bulk"})
+
+        bought = [theirs.purchase_provisioned_capacity()["capacityId"] for _ in range(2)]
+        self.refused("LimitExceededException", 400, theirs.purchase_provisioned_capacity)
+        listed = theirs.list_provisioned_capacity()["ProvisionedCapacityList"]
+        self.assertEqual([unit["CapacityId"] for unit in listed], bought)
 
     def test_aws_cli(self):
         vault = ("--account-id", "-", "--vault-name", self.vault)
