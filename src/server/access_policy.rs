@@ -17,9 +17,11 @@ impl Service {
     /// 3.8.
     pub async fn set_vault_access_policy(&self, access: Access, body: &[u8]) -> Answer {
         let text = text(body)?;
-        check(&text, &access.address).map_err(|reason| invalid(format!("Invalid vault access policy. {reason}")))?;
+        let refused = |reason| invalid(format!("Invalid vault access policy. {reason}"));
+        let policy = Policy::parse(&text).map_err(refused)?;
         self.write(move |tx| {
             let vault = vault_at(tx, &access)?;
+            check_resources(&policy, &access.address).map_err(refused)?;
             Ok(access_policy::set(tx, vault.id, Some(&text))?)
         })
         .await?;
@@ -57,10 +59,9 @@ pub(super) fn text(body: &[u8]) -> Result<String, ServiceError> {
     policy.filter(|text| !text.is_empty()).ok_or_else(|| ServiceError::missing_parameter("Policy"))
 }
 
-/// Checks that a policy can be obeyed, and that each of its statements is about the vault it is set on. The error says why
-/// not.
-pub(super) fn check(text: &str, address: &VaultAddress) -> Result<(), String> {
-    let (policy, arn) = (Policy::parse(text)?, address.to_string());
+/// Checks that each statement of a policy is about the vault it is set on. The error says which one isn't.
+pub(super) fn check_resources(policy: &Policy, address: &VaultAddress) -> Result<(), String> {
+    let arn = address.to_string();
     match policy.statement_beside(&arn) {
         None => Ok(()),
         Some(i) => Err(format!("In Statement[{i}].Resource, nothing is the vault that the policy is for, {arn}.")),

@@ -10,6 +10,7 @@ use super::access::{Access, vault_at};
 use super::db::lock::{self, Lock};
 use super::db::vaults::VaultAddress;
 use super::error::invalid;
+use super::policy::Policy;
 use super::reply::{Answer, Reply};
 use super::service::Service;
 use super::{access_policy, ids};
@@ -22,15 +23,16 @@ const PROGRESS: SignedDuration = SignedDuration::from_hours(24);
 impl Service {
     /// 3.11. The policy is in force at once.
     pub async fn initiate_vault_lock(&self, access: Access, body: &[u8]) -> Answer {
-        let policy = access_policy::text(body)?;
-        access_policy::check(&policy, &access.address).map_err(|reason| {
-            invalid(format!("The specified vault lock policy is invalid. Provide a valid policy. {reason}"))
-        })?;
+        let text = access_policy::text(body)?;
+        let bad =
+            |reason| invalid(format!("The specified vault lock policy is invalid. Provide a valid policy. {reason}"));
+        let policy = Policy::parse(&text).map_err(bad)?;
         let created = self.now();
         let lock_id = ids::lock(created);
-        let new = Lock { policy, lock_id: lock_id.clone(), created, expires: Some(created + PROGRESS) };
+        let new = Lock { policy: text, lock_id: lock_id.clone(), created, expires: Some(created + PROGRESS) };
         self.write(move |tx| {
             let vault = vault_at(tx, &access)?;
+            access_policy::check_resources(&policy, &access.address).map_err(bad)?;
             match lock::get(tx, vault.id)?.filter(|lock| lock.is_in_force(created)) {
                 Some(lock) => Err(refused(&access.address, &lock, "it can't be initiated again")),
                 None => Ok(lock::put(tx, vault.id, &new)?),
