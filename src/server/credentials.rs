@@ -1,14 +1,14 @@
 //! The endpoint's own keys: random, made when an account is first served, kept in `DIR/credentials` in the format that AWS
 //! tools read.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use rand::Rng;
 
+use super::private;
 use crate::glacier::sigv4::Credentials;
 
 /// The file's name in the data directory.
@@ -94,22 +94,11 @@ pub(super) fn load_or_create(data: &Path, accounts: &[String]) -> io::Result<Key
         keys.push((Arc::from(account.as_str()), key));
     }
     if text.len() > stored {
-        store(data, &path, &text)?;
+        private::write(data, FILE, &text)?;
     }
     let mut keys = keys.into_iter();
     let first = keys.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no account"))?;
     Ok(Keys { first, others: keys.collect() })
-}
-
-/// Puts `text` in the place of the file, on stable storage.
-fn store(data: &Path, path: &Path, text: &str) -> io::Result<()> {
-    let temporary = data.join(format!("{FILE}.new"));
-    let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(data)?.sync_all()
 }
 
 /// A key in the shapes of AWS's: 20 and 40 characters.

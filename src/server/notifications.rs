@@ -5,6 +5,7 @@ use http::StatusCode;
 use super::access::{Access, vault_at};
 use super::db::notifications::{self, Notifications};
 use super::error::invalid;
+use super::notify;
 use super::reply::{Answer, Reply};
 use super::request;
 use super::service::Service;
@@ -53,7 +54,7 @@ fn parse(body: &[u8]) -> Result<Notifications, ServiceError> {
     let NotificationConfig { sns_topic, events } = request::json(body)?;
     let topic = sns_topic.ok_or_else(|| ServiceError::missing_parameter("SNSTopic"))?;
     let events = events.ok_or_else(|| ServiceError::missing_parameter("Events"))?;
-    if !is_topic(&topic) {
+    if notify::region(&topic).is_none() {
         return Err(invalid(format!("Invalid SNSTopic: {topic}. Allowed is the ARN of an SNS topic.")));
     }
     let words = NotificationEvent::WORDS;
@@ -65,11 +66,4 @@ fn parse(body: &[u8]) -> Result<Notifications, ServiceError> {
         return Err(invalid(format!("Invalid Events. Allowed are {}, one or both, each once.", words.join(" and "))));
     }
     Ok(Notifications { topic, events: serde_json::to_string(&events).map_err(std::io::Error::from)? })
-}
-
-/// Whether `text` has the form of a topic's ARN: `arn:aws:sns:REGION:ACCOUNT:NAME`.
-pub(super) fn is_topic(text: &str) -> bool {
-    let parts: Vec<&str> = text.split(':').collect();
-    matches!(&parts[..], ["arn", partition, "sns", region, account, name]
-        if [partition, region, account, name].iter().all(|part| !part.is_empty()))
 }

@@ -1,6 +1,5 @@
 //! Who is told of the completion of jobs: by an SNS service that verifies what it is sent.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -115,11 +114,10 @@ impl Sns {
 }
 
 /// Has the vault publish `events`.
-fn subscribe(data: &Path, vault: &str, events: &Value) {
-    let db = rusqlite::Connection::open(data.join("glacier.db")).expect("opens");
-    db.busy_timeout(Duration::from_secs(10)).expect("set");
-    let sql = "INSERT OR REPLACE INTO notifications SELECT id, ?, ? FROM vaults WHERE name = ?";
-    assert_eq!(db.execute(sql, [VAULT, &events.to_string(), vault]).expect("inserted"), 1);
+async fn subscribe(api: &Api, vault: &str, events: Value) {
+    let config = json!({"SNSTopic": VAULT, "Events": events});
+    let call = api.call("PUT", &format!("/-/vaults/{vault}/notification-configuration"));
+    call.body(config.to_string()).send().await.expect(204);
 }
 
 /// What the message about a job is to be.
@@ -138,7 +136,6 @@ async fn jobs_that_end_are_told_of() {
     let mut sns = Sns::start(200).await;
     let endpoint = Endpoint::with(|config| config.sns_endpoint = Some(sns.url.clone())).await;
     let (api, key) = (&endpoint.api, endpoint.server.credentials());
-    let data = endpoint.directory.path();
     api.create_vault("v").await;
     let archive = api.upload("v", b"bytes", "").await;
     let retrieval = |topic: &str| json!({"Type": "archive-retrieval", "ArchiveId": archive, "SNSTopic": topic});
@@ -157,7 +154,7 @@ async fn jobs_that_end_are_told_of() {
     assert_eq!(api.describe_job("v", &untold).await["Completed"], true);
 
     // The vault asks for inventories only, then for archives as well.
-    subscribe(data, "v", &json!(["InventoryRetrievalCompleted"]));
+    subscribe(api, "v", json!(["InventoryRetrievalCompleted"])).await;
     endpoint.advance(20 * HOUR);
     api.job("v", json!({"Type": "archive-retrieval", "ArchiveId": archive})).await;
     let inventory = api.job("v", json!({"Type": "inventory-retrieval", "SNSTopic": JOB})).await;
@@ -165,7 +162,7 @@ async fn jobs_that_end_are_told_of() {
     let both = expected(api, &inventory).await;
     assert_eq!(both["InventoryRetrievalParameters"]["Format"], "JSON");
     assert_eq!(sns.messages(key, 2).await, [(VAULT.to_owned(), both.clone()), (JOB.to_owned(), both)]);
-    subscribe(data, "v", &json!(["InventoryRetrievalCompleted", "ArchiveRetrievalCompleted"]));
+    subscribe(api, "v", json!(["InventoryRetrievalCompleted", "ArchiveRetrievalCompleted"])).await;
     let job = api.job("v", retrieval(VAULT)).await;
     endpoint.advance(4 * HOUR);
     let twice = (VAULT.to_owned(), expected(api, &job).await);

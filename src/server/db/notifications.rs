@@ -21,6 +21,17 @@ pub(in crate::server) fn get(connection: &Connection, vault: i64) -> rusqlite::R
         .optional()
 }
 
+/// The topic of a vault, if it is to be told of `event`.
+pub(in crate::server) fn topic_for(
+    connection: &Connection,
+    vault: i64,
+    event: &str,
+) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT topic FROM notifications WHERE vault = ?1 \
+               AND EXISTS (SELECT 1 FROM json_each(events) WHERE value = ?2)";
+    connection.prepare_cached(sql)?.query_row(params![vault, event], |row| row.get(0)).optional()
+}
+
 /// Sets the configuration of a vault, in the place of the one it had.
 pub(in crate::server) fn put(tx: &Tx<'_>, vault: i64, new: &Notifications) -> rusqlite::Result<()> {
     tx.prepare_cached("INSERT OR REPLACE INTO notifications (vault, topic, events) VALUES (?, ?, ?)")?

@@ -1,7 +1,7 @@
 //! Rows of the outbox: messages that are to be published. Its times are those of the machine's clock.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::{Tx, time};
 
@@ -57,15 +57,4 @@ pub(in crate::server) fn postpone(tx: &Tx<'_>, id: i64, due: Timestamp) -> rusql
 /// Removes a message.
 pub(in crate::server) fn remove(tx: &Tx<'_>, id: i64) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM outbox WHERE id = ?")?.execute([id]).map(drop)
-}
-
-/// The topic of a vault, if it is to be told of `event`.
-pub(in crate::server) fn topic_of_vault(
-    connection: &Connection,
-    vault: i64,
-    event: &str,
-) -> rusqlite::Result<Option<String>> {
-    let sql = "SELECT topic FROM notifications WHERE vault = ?1 \
-               AND EXISTS (SELECT 1 FROM json_each(events) WHERE value = ?2)";
-    connection.prepare_cached(sql)?.query_row(params![vault, event], |row| row.get(0)).optional()
 }

@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::db::Tx;
 use super::db::jobs::{self, Job};
+use super::db::notifications;
 use super::db::outbox::{self, Message};
 use super::db::vaults::VaultAddress;
 use super::jobs::describe;
@@ -23,7 +24,7 @@ use crate::glacier::wire::{Action, JobDescription};
 use crate::util::clock::{self, Clock};
 use crate::util::retry::Backoff;
 
-pub(super) use sns::Sns;
+pub(super) use sns::{Sns, region};
 
 /// How many jobs or messages are taken at a time.
 const BATCH: usize = 100;
@@ -98,9 +99,9 @@ fn post_about(tx: &Tx<'_>, job: Job, vault: i64, address: &VaultAddress, now: Ti
         Action::InventoryRetrieval => "InventoryRetrievalCompleted",
         _ => "ArchiveRetrievalCompleted",
     };
-    let topics = [description.sns_topic.clone(), outbox::topic_of_vault(tx, vault, event)?];
+    let topics = [description.sns_topic.clone(), notifications::topic_for(tx, vault, event)?];
     for topic in topics.into_iter().flatten() {
-        if sns::region(&topic).is_none() {
+        if region(&topic).is_none() {
             log::warn!("{topic:?} is no topic of SNS: it isn't told of the job {}", description.job_id);
             continue;
         }

@@ -98,7 +98,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 /// The region of a topic's ARN, `arn:PARTITION:sns:REGION:ACCOUNT:NAME`; `None` when it is something else.
-pub(super) fn region(topic: &str) -> Option<&str> {
+pub(in crate::server) fn region(topic: &str) -> Option<&str> {
     let parts: Vec<&str> = topic.split(':').collect();
     let ["arn", partition, "sns", region, account, name] = parts[..] else { return None };
     let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
