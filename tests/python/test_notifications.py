@@ -104,6 +104,17 @@ def test_the_same_topic_gets_two(serve, moto):
     assert topic.is_empty()
 
 
+def test_by_the_real_clock(serve, moto):
+    """5.3: nothing has to be asked for a completion to be told of when its time has come."""
+    topic = Topic(moto, "real")
+    endpoint = serve("--sns-endpoint", moto, "--retrieval-delay", "all=1s")
+    vault = endpoint.vault()
+    job = vault.retrieve(vault.upload(b"data"), SNSTopic=topic.arn)
+    message = json.loads(topic.next())
+    assert (message["JobId"], message["StatusCode"]) == (job, "Succeeded")
+    assert message["CompletionDate"] > message["CreationDate"]
+
+
 def test_a_crash_loses_no_message(serve, moto):
     """5.3: what couldn't be told before a kill -9 is told after it, and so is what completed in between."""
     topic = Topic(moto, "crash")
