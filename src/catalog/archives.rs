@@ -130,12 +130,15 @@ impl Catalog {
         })
     }
 
-    /// The archives of a vault by the service's names, to compare with an inventory.
-    pub fn archive_ids(&self, vault: VaultId) -> Result<std::collections::HashSet<String>> {
+    /// Tells `with` the service's names of a vault's archives, one by one, to compare them with an inventory.
+    pub fn for_each_archive_id(&self, vault: VaultId, mut with: impl FnMut(&str)) -> Result<()> {
         self.read(|conn| {
             let mut statement = conn.prepare("SELECT archive_id FROM archive WHERE vault = ?1")?;
-            let rows = statement.query_map([vault], |row| row.get(0))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            let mut rows = statement.query([vault])?;
+            while let Some(row) = rows.next()? {
+                with(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
+            }
+            Ok(())
         })
     }
 }

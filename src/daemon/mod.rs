@@ -157,7 +157,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     let fs = Arc::new(Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed, settings)?);
     let settings = recall::Settings { window: config.recall_window, tier: config.tier };
     let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), service.clone(), settings));
-    let vaults = Arc::new(Vaults::new(catalog.clone(), service));
+    let vaults = Arc::new(Vaults::new(catalog.clone(), service, state.path().to_owned()));
 
     first_contact(&catalog, &vaults).await?;
     let recovered = fs.recover()?;

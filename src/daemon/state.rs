@@ -81,6 +81,11 @@ impl StateDir {
         Ok(StateDir { path: path.to_path_buf(), _lock: lock })
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A file in it.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)

@@ -3,7 +3,6 @@
 //! What the inventory names and the catalog doesn't know becomes files. Nothing is ever deleted on its strength: it lags by
 //! up to a day.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -13,6 +12,8 @@ use jiff::Timestamp;
 
 use super::Error;
 use super::Vaults;
+use super::listed::Listed;
+use super::listed::short;
 use crate::catalog::Adopted;
 use crate::catalog::KnownArchive;
 use crate::catalog::Vault;
@@ -148,18 +149,30 @@ impl Vaults {
         let vault = self.catalog.vault(name)?.ok_or_else(|| Error::Missing(name.to_owned()))?;
         let job = self.inventory_job(name).await?;
         let mut items = self.service.inventory(name, &job).await?;
-        let mut archives = Vec::new();
+        let broken = |error: &dyn std::fmt::Display| Error::Reconcile(error.to_string());
+        let path = self.scratch.join(format!("inventory-{}.tmp", vault.id));
+        let mut listed = Listed::create(&path).map_err(|error| broken(&error))?;
         let mut date = None;
-        while let Some(item) = items.try_next().await? {
-            match item {
-                InventoryItem::Generated(at) => date = Some(at),
-                InventoryItem::Archive(archive) => archives.push(archive),
+        loop {
+            let mut archives = Vec::with_capacity(BATCH);
+            while archives.len() < BATCH {
+                match items.try_next().await? {
+                    Some(InventoryItem::Generated(at)) => date = Some(at),
+                    Some(InventoryItem::Archive(archive)) => archives.push(archive),
+                    None => break,
+                }
+            }
+            let ended = archives.len() < BATCH;
+            let pushed = tokio::task::spawn_blocking(move || listed.push(archives).map(|()| listed)).await;
+            listed = pushed.map_err(|error| broken(&error))?.map_err(|error| broken(&error))?;
+            if ended {
+                break;
             }
         }
         // A million archives take the catalog a while.
         let (vaults, reconciled) = (self.clone(), vault.clone());
-        let report = tokio::task::spawn_blocking(move || vaults.reconcile(&reconciled, archives)).await;
-        let report = report.unwrap_or_else(|error| Err(Error::Reconcile(error.to_string())))?;
+        let report = tokio::task::spawn_blocking(move || vaults.reconcile(&reconciled, listed)).await;
+        let report = report.map_err(|error| broken(&error))??;
         let date = date.map_or_else(|| "an unknown time".to_owned(), |date| date.to_string());
         self.catalog.inventory_reconciled(vault.id, &date)?;
         self.update(name, |one| one.date = Some(date.clone()));
@@ -223,15 +236,19 @@ impl Vaults {
         }
     }
 
-    fn reconcile(&self, vault: &Vault, mut listed: Vec<ArchiveRecord>) -> Result<Report, Error> {
-        let known = self.catalog.archive_ids(vault.id)?;
-        let there: HashSet<&str> = listed.iter().map(|one| one.archive_id.as_str()).collect();
-        let missing = known.iter().filter(|id| !there.contains(id.as_str())).count() as u64;
-        let mut report = Report { archives: listed.len() as u64, missing, ..Report::default() };
+    fn reconcile(&self, vault: &Vault, mut listed: Listed) -> Result<Report, Error> {
+        let broken = |error: std::io::Error| Error::Reconcile(error.to_string());
         // The newest first: of several with one name it gets the name.
-        listed.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.archive_id.cmp(&b.archive_id)));
-        for batch in listed.chunks(BATCH) {
-            let batch: Vec<KnownArchive> = batch.iter().map(known_archive).collect();
+        listed.sort().map_err(broken)?;
+        let mut report = Report { archives: listed.len() as u64, ..Report::default() };
+        let there = listed.short_ids();
+        self.catalog.for_each_archive_id(vault.id, |id| {
+            report.missing += u64::from(there.binary_search(&short(id)).is_err());
+        })?;
+        drop(there);
+        for first in (0..listed.len()).step_by(BATCH) {
+            let batch: Vec<KnownArchive> =
+                listed.batch(first, BATCH).map_err(broken)?.iter().map(known_archive).collect();
             for adopted in self.catalog.adopt(vault.id, &batch, now())? {
                 match adopted {
                     Adopted::Known => report.known += 1,
@@ -286,6 +303,6 @@ fn components(path: &[u8]) -> Vec<Vec<u8>> {
     path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()
 }
 
-fn nanos(time: i128) -> i64 {
+pub(super) fn nanos(time: i128) -> i64 {
     time.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }

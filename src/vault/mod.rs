@@ -4,10 +4,12 @@
 //! so that those which others made appear. `inventory` brings in the archives that others put there.
 
 mod inventory;
+mod listed;
 mod trash;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
@@ -46,6 +48,8 @@ pub struct Vaults {
     invalidator: OnceLock<Invalidator>,
     /// Those under way, and those that ended and weren't reported yet.
     inventories: Mutex<HashMap<String, Inventory>>,
+    /// Where inventories are kept while they are read.
+    scratch: PathBuf,
     /// Rung when an inventory is asked for.
     asked: Notify,
 }
@@ -119,9 +123,11 @@ fn check_name(name: &[u8]) -> Result<&str, Error> {
 }
 
 impl Vaults {
-    /// The vaults of `service`, with their directories in `catalog`.
-    pub fn new(catalog: Arc<Catalog>, service: Arc<dyn ArchiveService>) -> Self {
-        Vaults { catalog, service, invalidator: OnceLock::new(), inventories: Mutex::default(), asked: Notify::new() }
+    /// The vaults of `service`, with their directories in `catalog`. Inventories need room in the directory `scratch` while
+    /// they are read: some 400 bytes an archive.
+    pub fn new(catalog: Arc<Catalog>, service: Arc<dyn ArchiveService>, scratch: PathBuf) -> Self {
+        let (invalidator, inventories, asked) = (OnceLock::new(), Mutex::default(), Notify::new());
+        Vaults { catalog, service, invalidator, inventories, scratch, asked }
     }
 
     /// Who is told of changes that the kernel doesn't know of. To be called once, when the mount is there.

@@ -62,7 +62,7 @@ async fn house() -> House {
     let uploads = Uploads::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), sealed, settings);
     let settings = recall::Settings { window: 1 << 30, tier: Tier::Standard };
     let recall = Recall::new(catalog.clone(), store, cache.clone(), fake.clone(), settings);
-    let vaults = Vaults::new(catalog.clone(), fake.clone());
+    let vaults = Vaults::new(catalog.clone(), fake.clone(), tmp.path().to_owned());
     vaults.refresh().await.expect("the list of vaults");
     let flags = [("mountpoint", "/mnt/vaults"), ("state", "/var/lib/x"), ("region", "eu-west-1")];
     let gathered = Gathered::new(&Inputs {
