@@ -37,6 +37,17 @@ pub fn range(sent: &str, total: u64) {
     }
 }
 
+/// `RetrievalByteRange` of an archive of `size` bytes.
+pub fn retrieval_range(sent: &str, size: u64) {
+    match jobs::retrieval_range(sent, size) {
+        Ok((first, last)) => {
+            assert!(first <= last && last < size && first % (1 << 20) == 0, "{sent} of {size}");
+            assert_eq!(jobs::retrieval_range(&format!("{first}-{last}"), size), Ok((first, last)));
+        }
+        Err(error) => refused(&error),
+    }
+}
+
 /// `Content-Range` of a part.
 pub fn content_range(sent: &str) {
     if let Some((first, last)) = multipart::content_range(sent) {
@@ -141,7 +152,11 @@ pub fn settings(body: &[u8]) {
     match notifications::parse(body) {
         Ok(set) => {
             let events: Vec<NotificationEvent> = serde_json::from_str(&set.events).expect("a list of words");
-            assert!(notifications::is_topic(&set.topic) && (1..=2).contains(&events.len()), "{}", set.events);
+            assert!(
+                set.topic.starts_with("arn:") && set.topic.contains(":sns:") && (1..=2).contains(&events.len()),
+                "{}",
+                set.events
+            );
             assert!(events.iter().all(NotificationEvent::is_known), "{}", set.events);
         }
         Err(error) => refused(&error),
@@ -351,6 +366,7 @@ mod tests {
         #[test]
         fn anything_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,60}", total in 1..=u64::MAX) {
             range(&text, total);
+            retrieval_range(&text, total);
             content_range(&text);
             path("GET", &text);
             query(&text);
@@ -372,6 +388,7 @@ mod tests {
         ) {
             range(&sent, total);
             range(&format!("bytes={sent}"), total);
+            retrieval_range(&sent, total);
             content_range(&sent);
             content_range(&format!("bytes {sent}"));
             path(method, &target);
@@ -408,6 +425,10 @@ mod tests {
             let total = last.saturating_add(1);
             if last < total {
                 prop_assert_eq!(output::requested(&format!("bytes={first}-{last}"), total), Ok(Some((first, last))));
+            }
+            let (from, to) = (first >> 20 << 20, (last >> 20 << 20) + ((1 << 20) - 1));
+            if to < u64::MAX {
+                prop_assert_eq!(jobs::retrieval_range(&format!("{from}-{to}"), to + 1), Ok((from, to)));
             }
             let raw = format!("limit={limit}&marker={}", request::marker(marked));
             prop_assert_eq!((Query::new(&raw).limit(50), Query::new(&raw).marker()), (Ok(limit), Ok(marked)));
