@@ -9,7 +9,9 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let (total, range) = text.split_once('\n').unwrap_or(("10", text));
-    fuzzing::range(range, total.parse().unwrap_or(10).max(1));
+    let total = total.parse().unwrap_or(10).max(1);
+    fuzzing::range(range, total);
+    fuzzing::retrieval_range(range, total);
     fuzzing::content_range(range);
     glacierfs::glacier::fuzzing::content_range(range);
     glacierfs::service::fuzzing::range(range);

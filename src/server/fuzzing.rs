@@ -4,17 +4,20 @@
 //! must be within the documented bounds, what it refuses gets a documented status and a message, and what can be written
 //! comes back the same. Not in the program.
 
+use std::collections::BTreeMap;
+
 use http::{HeaderMap, HeaderValue, Method};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::faults::FaultPlan;
 use super::inventory::Selection;
+use super::policy::{Facts, Policy, Request, Verdict};
 use super::request::{self, Query};
 use super::routes::Route;
-use super::{credentials, jobs, multipart, output};
+use super::{access_policy, credentials, jobs, multipart, notifications, output, retrieval, tags};
 use crate::glacier::error::ServiceError;
 use crate::glacier::sigv4::Credentials;
-use crate::glacier::wire::header;
+use crate::glacier::wire::{NotificationEvent, Strategy as Limit, Tags, header};
 
 /// The refusal of a bad request: the client's fault, with a message.
 fn refused(error: &ServiceError) {
@@ -29,6 +32,17 @@ pub fn range(sent: &str, total: u64) {
         Ok(Some((first, last))) => {
             assert!(first <= last && last < total, "{sent}: {first}-{last} of {total}");
             assert_eq!(output::requested(&format!("bytes={first}-{last}"), total), Ok(Some((first, last))));
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// `RetrievalByteRange` of an archive of `size` bytes.
+pub fn retrieval_range(sent: &str, size: u64) {
+    match jobs::retrieval_range(sent, size) {
+        Ok((first, last)) => {
+            assert!(first <= last && last < size && first % (1 << 20) == 0, "{sent} of {size}");
+            assert_eq!(jobs::retrieval_range(&format!("{first}-{last}"), size), Ok((first, last)));
         }
         Err(error) => refused(&error),
     }
@@ -119,6 +133,67 @@ pub fn job_parameters(body: &[u8]) {
     match Selection::check(&jobs::inventory_parameters(&parameters)) {
         Ok(selection) => assert!(selection.format.is_known()),
         Err(error) => refused(&error),
+    }
+}
+
+/// The bodies that set tags, notifications, policies and the limit of retrievals.
+pub fn settings(body: &[u8]) {
+    match request::json::<Tags>(body) {
+        Ok(Tags { tags: sent }) => {
+            for (key, value) in &sent {
+                match tags::check(key, value) {
+                    Ok(()) => assert!((1..=128).contains(&key.chars().count()) && value.chars().count() <= 255),
+                    Err(error) => refused(&error),
+                }
+            }
+        }
+        Err(error) => refused(&error),
+    }
+    match notifications::parse(body) {
+        Ok(set) => {
+            let events: Vec<NotificationEvent> = serde_json::from_str(&set.events).expect("a list of words");
+            assert!(
+                set.topic.starts_with("arn:") && set.topic.contains(":sns:") && (1..=2).contains(&events.len()),
+                "{}",
+                set.events
+            );
+            assert!(events.iter().all(NotificationEvent::is_known), "{}", set.events);
+        }
+        Err(error) => refused(&error),
+    }
+    match retrieval::parse(body) {
+        Ok((Limit::BytesPerHour, Some(1..))) | Ok((Limit::FreeTier | Limit::None, None)) => {}
+        Ok(other) => panic!("{other:?} is no limit"),
+        Err(error) => refused(&error),
+    }
+    match access_policy::text(body) {
+        Ok(text) => policy(&text),
+        Err(error) => refused(&error),
+    }
+}
+
+/// Policies: refused in a sentence, or evaluated, to the same end however the JSON is laid out.
+pub fn policy(text: &str) {
+    let policy = match Policy::parse(text) {
+        Ok(policy) => policy,
+        Err(reason) => return assert!(reason.ends_with('.') && reason.len() > 10, "{reason}"),
+    };
+    assert!(text.len() <= 20 << 10);
+    let value: serde_json::Value = serde_json::from_str(text).expect("a policy is JSON");
+    let again = Policy::parse(&value.to_string()).ok();
+    let tags = BTreeMap::from([("Hold".to_owned(), "true".to_owned())]);
+    for (caller, action, age) in [
+        ("111111111111", "DeleteArchive", Some(400)),
+        ("222222222222", "InitiateJob", Some(0)),
+        ("222222222222", "DeleteVault", None),
+    ] {
+        let facts = Facts { archive_age_days: age, tags: &tags };
+        let resource = "arn:aws:glacier:us-east-1:111111111111:vaults/photos";
+        let request = Request { caller, action, resource, facts };
+        let verdict = policy.verdict(&request);
+        assert!(verdict != Verdict::Allowed || policy.invites(caller), "nobody is allowed what they aren't invited to");
+        assert!(again.as_ref().is_none_or(|again| again.verdict(&request) == verdict), "{text}");
+        assert!(policy.statement_beside(resource).is_none_or(|number| number < text.len()));
     }
 }
 
@@ -222,6 +297,55 @@ mod tests {
         "\"error\":{\"status\":503}",
         "1e400",
     ];
+    const SETTINGS: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "\"Tags\":",
+        "\"aws:x\":\"\"",
+        "\"k\":\"v\"",
+        "\"SNSTopic\":",
+        "\"arn:aws:sns:us-east-1:1:t\"",
+        "\"Events\":[",
+        "\"ArchiveRetrievalCompleted\"",
+        "\"Policy\":",
+        "{\"Rules\":[",
+        "\"Strategy\":\"BytesPerHour\"",
+        "\"BytesPerHour\":",
+        "1",
+        "-1",
+        "null",
+        "\"Strategy\":\"None\"",
+        "\"{}\"",
+    ];
+    const POLICIES: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "\"Version\":\"2012-10-17\"",
+        "\"Statement\":",
+        "\"Effect\":\"Deny\"",
+        "\"Effect\":\"Allow\"",
+        "\"Principal\":\"*\"",
+        "\"Principal\":{\"AWS\":",
+        "\"111111111111\"",
+        "\"NotAction\":",
+        "\"Action\":\"glacier:*\"",
+        "\"Resource\":\"*\"",
+        "\"Condition\":{",
+        "\"NumericLessThan\":{",
+        "\"glacier:ArchiveAgeInDays\":",
+        "365",
+        "\"1e3\"",
+        "\"StringLike\":{",
+        "\"glacier:ResourceTag/Hold\":",
+        "\"t*e\"",
+        "\"Sid\":\"s\"",
+    ];
     const FILES: &[&str] = &[
         "[glacierfs]",
         "[default]",
@@ -242,6 +366,7 @@ mod tests {
         #[test]
         fn anything_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,60}", total in 1..=u64::MAX) {
             range(&text, total);
+            retrieval_range(&text, total);
             content_range(&text);
             path("GET", &text);
             query(&text);
@@ -249,6 +374,8 @@ mod tests {
             headers(text.as_bytes());
             job_parameters(&bytes);
             shared_credentials(&text);
+            settings(&bytes);
+            policy(&text);
             fault_plan(&bytes);
         }
 
@@ -256,17 +383,22 @@ mod tests {
         #[test]
         fn nearly_right_is_survived(
             sent in of(RANGES), total in prop_oneof![1..30u64, 1..=u64::MAX], method in prop::sample::select(METHODS),
-            target in of(PATHS), raw in of(QUERIES), job in of(JOBS), file in of(FILES), plan in of(PLANS), size in "[0-9]{1,11}",
+            target in of(PATHS), raw in of(QUERIES), job in of(JOBS), file in of(FILES), set in of(SETTINGS), rules in of(POLICIES), plan in of(PLANS), size in "[0-9]{1,11}",
             hash in "[0-9a-fA-F]{63,65}",
         ) {
             range(&sent, total);
             range(&format!("bytes={sent}"), total);
+            retrieval_range(&sent, total);
             content_range(&sent);
             content_range(&format!("bytes {sent}"));
             path(method, &target);
             query(&raw);
             job_parameters(job.as_bytes());
             shared_credentials(&file);
+            settings(set.as_bytes());
+            settings(format!("{{{set}}}").as_bytes());
+            policy(&rules);
+            policy(&format!(r#"{{"Statement":{{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*",{rules}}}}}"#));
             fault_plan(plan.as_bytes());
             shared_credentials(&format!("[glacierfs]\naws_access_key_id={file}\naws_secret_access_key = {file}"));
             headers(size.as_bytes());
@@ -293,6 +425,10 @@ mod tests {
             let total = last.saturating_add(1);
             if last < total {
                 prop_assert_eq!(output::requested(&format!("bytes={first}-{last}"), total), Ok(Some((first, last))));
+            }
+            let (from, to) = (first >> 20 << 20, (last >> 20 << 20) + ((1 << 20) - 1));
+            if to < u64::MAX {
+                prop_assert_eq!(jobs::retrieval_range(&format!("{from}-{to}"), to + 1), Ok((from, to)));
             }
             let raw = format!("limit={limit}&marker={}", request::marker(marked));
             prop_assert_eq!((Query::new(&raw).limit(50), Query::new(&raw).marker()), (Ok(limit), Ok(marked)));

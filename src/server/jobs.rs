@@ -245,19 +245,21 @@ fn archive_task(
     }
     let (first, last) = match range {
         None => (0, archive.size - 1),
-        Some(text) => {
-            let parsed = text.split_once('-').and_then(|(first, last)| Some((number(first)?, number(last)?)));
-            parsed.filter(|(first, last)| is_megabyte_aligned(archive.size, *first, *last)).ok_or_else(|| {
-                invalid(format!(
-                    "Invalid retrieval byte range: {text}. The range must begin at a multiple of 1048576, and end before \
-                     one or with the last byte of the archive, which has {} bytes.",
-                    archive.size
-                ))
-            })?
-        }
+        Some(text) => retrieval_range(text, archive.size)?,
     };
     let tree_hash = range_hash(connection, archive.id, archive.size, first, last)?;
     Ok((vault.id, NewTask::Archive { archive: archive.id, first, last, tree_hash }))
+}
+
+/// The bytes, inclusive, that a `RetrievalByteRange` asks for of an archive of `size` bytes: megabyte aligned.
+pub(super) fn retrieval_range(text: &str, size: u64) -> Result<(u64, u64), ServiceError> {
+    let parsed = text.split_once('-').and_then(|(first, last)| Some((number(first)?, number(last)?)));
+    parsed.filter(|(first, last)| is_megabyte_aligned(size, *first, *last)).ok_or_else(|| {
+        invalid(format!(
+            "Invalid retrieval byte range: {text}. The range must begin at a multiple of 1048576, and end before one or \
+             with the last byte of the archive, which has {size} bytes."
+        ))
+    })
 }
 
 /// The description of a job at `now`.

@@ -50,7 +50,7 @@ impl Service {
     }
 }
 
-fn parse(body: &[u8]) -> Result<Notifications, ServiceError> {
+pub(super) fn parse(body: &[u8]) -> Result<Notifications, ServiceError> {
     let NotificationConfig { sns_topic, events } = request::json(body)?;
     let topic = sns_topic.ok_or_else(|| ServiceError::missing_parameter("SNSTopic"))?;
     let events = events.ok_or_else(|| ServiceError::missing_parameter("Events"))?;

@@ -119,7 +119,7 @@ fn rule(connection: &Connection, account: &str, region: &str) -> rusqlite::Resul
     })
 }
 
-fn parse(body: &[u8]) -> Result<(Strategy, Option<i64>), ServiceError> {
+pub(super) fn parse(body: &[u8]) -> Result<(Strategy, Option<i64>), ServiceError> {
     let DataRetrievalPolicyBody { policy } = request::json(body)?;
     let policy = policy.ok_or_else(|| ServiceError::missing_parameter("Policy"))?;
     let [DataRetrievalRule { strategy, bytes_per_hour }] = &policy.rules[..] else {

@@ -71,7 +71,7 @@ fn check_number(name: &str, number: usize) -> Result<(), ServiceError> {
     }
 }
 
-fn check(key: &str, value: &str) -> Result<(), ServiceError> {
+pub(super) fn check(key: &str, value: &str) -> Result<(), ServiceError> {
     let reserved = key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"));
     if reserved {
         return Err(invalid(format!("Invalid tag key: {key}. Keys that begin with aws: are reserved.")));
