@@ -148,7 +148,7 @@ class Endpoint:
             "glacier", endpoint_url=self.url, config=botocore.config.Config(**settings)
         )
 
-    def raw(
+    def signed(
         self,
         method,
         path,
@@ -160,15 +160,19 @@ class Endpoint:
         region=REGION,
         service="glacier",
         at=None,
-        spoil=lambda request: None,
     ):
-        """Sends a signed request, which `spoil` may change after signing."""
-        body = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
+        """A request, signed by botocore's signer."""
         request = botocore.awsrequest.AWSRequest(
             method=method, url=self.url + path, data=body, headers={**version, **(headers or {})}
         )
         credentials = botocore.credentials.Credentials(*(key or self.key()))
         Signer(credentials, service, region).sign(request, at or datetime.now(timezone.utc))
+        return request
+
+    def raw(self, method, path, body=b"", headers=None, *, spoil=lambda request: None, **signing):
+        """Sends a signed request, which `spoil` may change after signing."""
+        body = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
+        request = self.signed(method, path, body, headers, **signing)
         spoil(request)
         return self.send(method, path, body, dict(request.headers.items()))
 
@@ -297,18 +301,11 @@ def ok(response, status=200):
 
 def bare(vault, headers, spoil=lambda headers: None):
     """Begins an upload on a bare connection: signed headers, no body."""
-    kept = {}
-
-    def keep(request):
-        kept.update(request.headers.items())
-        raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        vault.raw("POST", "/archives", b"", headers, spoil=keep)
-    spoil(kept)
-    kept["Host"] = vault.endpoint.address
+    request = vault.endpoint.signed("POST", vault.path + "/archives", b"", headers)
+    sent = {"Host": vault.endpoint.address, **request.headers}
+    spoil(sent)
     connection = vault.endpoint.socket()
-    lines = [f"POST {vault.path}/archives HTTP/1.1", *[f"{name}: {value}" for name, value in kept.items()]]
+    lines = [f"POST {vault.path}/archives HTTP/1.1", *[f"{name}: {value}" for name, value in sent.items()]]
     connection.sendall("\r\n".join([*lines, "", ""]).encode())
     return connection
 
