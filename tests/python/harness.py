@@ -19,7 +19,7 @@ import socket
 import subprocess
 import time
 import urllib.parse
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import boto3
 import botocore.auth
@@ -166,7 +166,7 @@ class Endpoint:
             method=method, url=self.url + path, data=body, headers={**version, **(headers or {})}
         )
         credentials = botocore.credentials.Credentials(*(key or self.key()))
-        Signer(credentials, service, region).sign(request, at or datetime.now(timezone.utc))
+        Signer(credentials, service, region).sign(request, at or datetime.now(UTC))
         return request
 
     def raw(self, method, path, body=b"", headers=None, *, spoil=lambda request: None, **signing):
@@ -257,7 +257,9 @@ class Vault:
 
     def inventory(self, **parameters):
         """The archives in the inventory, by a job of its own."""
-        job = self.start(Type="inventory-retrieval", **({"InventoryRetrievalParameters": parameters} if parameters else {}))
+        job = self.start(
+            Type="inventory-retrieval", **({"InventoryRetrievalParameters": parameters} if parameters else {})
+        )
         self.wait(job)
         return json.loads(self.output(job))["ArchiveList"]
 

@@ -52,7 +52,9 @@ def test_the_same_again_is_another_archive(vault):
     assert {archive["ArchiveId"] for archive in vault.inventory()} == {one, two}
 
 
-@pytest.mark.parametrize("text", ["plain", "two  spaces", 'a "quoted", comma', "back\\slash", "~!@#$%^&*()", "x" * 1024])
+@pytest.mark.parametrize(
+    "text", ["plain", "two  spaces", 'a "quoted", comma', "back\\slash", "~!@#$%^&*()", "x" * 1024]
+)
 def test_descriptions(vault, text):
     """3.19: up to 1,024 characters of 0x20 to 0x7E are kept as they are, inner spaces too."""
     archive = vault.upload(description=text)

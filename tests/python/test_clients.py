@@ -50,7 +50,17 @@ class Place:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         self.glacierfs(
-            *["mount", "--endpoint", self.url, "--region", REGION, "--state", directory / "state", "--upload-delay", "0"],
+            *[
+                "mount",
+                "--endpoint",
+                self.url,
+                "--region",
+                REGION,
+                "--state",
+                directory / "state",
+                "--upload-delay",
+                "0",
+            ],
             *["--daemon", self.mnt],
         )
         session = boto3.Session(**self.keys(data / "credentials"), region_name=REGION)

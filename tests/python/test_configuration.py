@@ -1,11 +1,14 @@
-"""What is set on vaults and accounts: notifications, tags, retrieval policy, capacity (3.5 to 3.7, 3.15 to 3.17, 3.30 to 3.33)."""
+"""What is set on vaults and accounts: notifications, tags, retrieval policy, capacity.
+
+Sections 3.5 to 3.7, 3.15 to 3.17 and 3.30 to 3.33.
+"""
 
 import calendar
 import json
 from datetime import datetime
 
 import pytest
-from harness import MIB, invalid, missing, ok, refused
+from harness import MIB, missing, ok, refused
 from operations import EVENTS, TOPIC
 
 GIB = 1 << 30
@@ -134,7 +137,9 @@ def test_the_limit_of_tags(vault):
 
 
 @pytest.mark.parametrize(
-    "body", [{"TagKeys": []}, {"TagKeys": [f"k{i}" for i in range(11)]}, {"TagsKeys": ["k"]}, {}], ids=lambda b: str(b)[:30]
+    "body",
+    [{"TagKeys": []}, {"TagKeys": [f"k{i}" for i in range(11)]}, {"TagsKeys": ["k"]}, {}],
+    ids=lambda b: str(b)[:30],
 )
 def test_bad_removals(vault, body):
     """3.17: 1 to 10 keys, in TagKeys."""
@@ -241,7 +246,9 @@ def test_capacity(serve):
         assert set(unit) == {"CapacityId", "StartDate", "ExpirationDate"} and unit["ExpirationDate"].endswith(".000Z")
         start = datetime.fromisoformat(unit["StartDate"])
         year, month = start.year + start.month // 12, start.month % 12 + 1
-        end = start.replace(year=year, month=month, day=min(start.day, calendar.monthrange(year, month)[1]), microsecond=0)
+        end = start.replace(
+            year=year, month=month, day=min(start.day, calendar.monthrange(year, month)[1]), microsecond=0
+        )
         assert datetime.fromisoformat(unit["ExpirationDate"]) == end
     endpoint.advance("27days")
     assert len(client.list_provisioned_capacity()["ProvisionedCapacityList"]) == 2

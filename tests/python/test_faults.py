@@ -14,7 +14,9 @@ def faulty(serve):
     vault = endpoint.vault()
 
     def strike(operation, fault, count=1):
-        endpoint.admin("PUT", "faults", {"seed": 1, "rules": [{"operation": operation, "count": count, "fault": fault}]})
+        endpoint.admin(
+            "PUT", "faults", {"seed": 1, "rules": [{"operation": operation, "count": count, "fault": fault}]}
+        )
 
     yield vault, strike
     endpoint.admin("DELETE", "faults")

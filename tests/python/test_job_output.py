@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 from harness import MIB, invalid, ok, pattern, tree_hash
+from test_multipart import Upload
 
 TABLE = json.loads((pathlib.Path(__file__).parents[1] / "data/treehash-vectors.json").read_text())["range_alignment"]
 ROWS = [(entry["size"], row) for entry in TABLE for row in entry["ranges"]]
@@ -63,7 +64,17 @@ def test_ranges(retrieved, span, first, last, checksum):
 
 
 @pytest.mark.parametrize(
-    "span", ["bytes 0-4194303/235812776", "0-100/493", "bytes=9-5", "bytes=a-b", "bytes=0-1,5-6", "bytes=", "lines=0-1", "bytes=-"]
+    "span",
+    [
+        "bytes 0-4194303/235812776",
+        "0-100/493",
+        "bytes=9-5",
+        "bytes=a-b",
+        "bytes=0-1,5-6",
+        "bytes=",
+        "lines=0-1",
+        "bytes=-",
+    ],
 )
 def test_malformed_ranges(retrieved, span):
     """3.29, 7.2, 7.6.12: are ignored, all is sent."""
@@ -88,7 +99,7 @@ def test_in_progress(endpoint, vault):
 
 @pytest.mark.parametrize("size,row", ROWS, ids=lambda value: value["range"] if isinstance(value, dict) else str(value))
 def test_alignment(endpoint, archives, size, row):
-    """3.27, 4.5, 4.6: the published table: which ranges start a job, and which get a checksum, by job or by download."""
+    """3.27, 4.5, 4.6: the published table: which ranges start a job, and which get a checksum, by job or download."""
     vault, by_size = archives
     archive, whole = by_size[size]
     first, last = row["start"], row["end"]
@@ -134,8 +145,6 @@ def test_every_range_of_megabytes(endpoint, parts):
     vault, size = endpoint.vault(), 6 * MIB + 12345
     data = pattern(size)
     if parts:
-        from test_multipart import Upload
-
         archive = Upload(vault, data, parts * MIB).put_all().complete()
     else:
         archive = vault.upload(data)

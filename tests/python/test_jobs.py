@@ -3,6 +3,7 @@
 import json
 import re
 
+import boto3
 import pytest
 from harness import ACCOUNT, DATE, MIB, invalid, missing, ok, pattern, refused, tree_hash
 
@@ -69,7 +70,11 @@ def test_explicit_nulls_and_unknown_members(vault):
         (b"", "MissingParameterValueException", "Required parameter missing: Job Parameters"),
         (b"{}", "MissingParameterValueException", "Required parameter missing: type"),
         (b'{"Type": null}', "MissingParameterValueException", "Required parameter missing: type"),
-        (b'{"jobParameters": {"Type": "inventory-retrieval"}}', "MissingParameterValueException", "Required parameter missing: type"),
+        (
+            b'{"jobParameters": {"Type": "inventory-retrieval"}}',
+            "MissingParameterValueException",
+            "Required parameter missing: type",
+        ),
         (b"{", "SerializationException", ""),
         (b'{"Type": "inventory-retrieval",}', "SerializationException", ""),
         (b"Type=inventory-retrieval", "SerializationException", ""),
@@ -197,7 +202,11 @@ def test_defaults_of_an_archive_job(vault):
     job = vault.retrieve(vault.upload(data))
     described = vault.raw("GET", f"/jobs/{job}").json()
     assert re.fullmatch(DATE, described["CompletionDate"]) and described["CompletionDate"] >= described["CreationDate"]
-    assert (described["Completed"], described["StatusCode"], described["StatusMessage"]) == (True, "Succeeded", "Succeeded")
+    assert (described["Completed"], described["StatusCode"], described["StatusMessage"]) == (
+        True,
+        "Succeeded",
+        "Succeeded",
+    )
     assert (described["RetrievalByteRange"], described["Tier"]) == (f"0-{len(data) - 1}", "Standard")
     assert described["SHA256TreeHash"] == described["ArchiveSHA256TreeHash"] == tree_hash(data)
     assert described["JobDescription"] is None and described["SNSTopic"] is None
@@ -296,8 +305,6 @@ def test_a_job_whose_archive_is_deleted(clocked, slow_vault):
 
 def test_the_resource_layer(endpoint, vault):
     """7.1: boto3's resources are built from the x-amz headers of answers."""
-    import boto3
-
     access, secret = endpoint.key()
     session = boto3.Session(access, secret, region_name="us-east-1")
     resource = session.resource("glacier", endpoint_url=endpoint.url)

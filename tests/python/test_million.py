@@ -55,7 +55,8 @@ def fill(path):
         )
         [first] = database.execute("SELECT min(id) FROM archives").fetchone()
         database.executemany(
-            "INSERT INTO jobs (job_id, vault, tier, created, completes, archive, first, last) VALUES (?, ?, 'Bulk', ?, ?, ?, 0, ?)",
+            "INSERT INTO jobs (job_id, vault, tier, created, completes, archive, first, last)"
+            " VALUES (?, ?, 'Bulk', ?, ?, ?, 0, ?)",
             ((identifier("job", i, 92), vault, now, now + 10**9, first + i, i) for i in range(OTHERS)),
         )
         database.executemany(
@@ -126,8 +127,10 @@ def test_the_inventory_streams(million, tmp_path, form):
         for chunk in output["body"].iter_chunks(1 << 20):
             file.write(chunk)
     took, size = time.monotonic() - began - prepared, path.stat().st_size
-    print(f"{form}: {size >> 20} MiB, {prepared:.1f} s to initiate, {took:.1f} s to download; "
-          f"at most {million.endpoint.rss() >> 20} MiB in the server")
+    print(
+        f"{form}: {size >> 20} MiB, {prepared:.1f} s to initiate, {took:.1f} s to download; "
+        f"at most {million.endpoint.rss() >> 20} MiB in the server"
+    )
     assert million.endpoint.rss() < BOUND
     assert size == million.describe_job(jobId=job)["InventorySizeInBytes"]
     with open(path, "rb") as file:
@@ -145,7 +148,17 @@ def test_glacierfs_reads_it(million, tmp_path):
     mnt = tmp_path / "mnt"
     mnt.mkdir()
     environment = aws_environment(million.endpoint.data)
-    mount = [PROGRAM, "mount", "--endpoint", million.endpoint.url, "--region", REGION, "--state", tmp_path / "state", mnt]
+    mount = [
+        PROGRAM,
+        "mount",
+        "--endpoint",
+        million.endpoint.url,
+        "--region",
+        REGION,
+        "--state",
+        tmp_path / "state",
+        mnt,
+    ]
     with subprocess.Popen(list(map(str, mount)), env=environment, stdout=subprocess.PIPE) as daemon:
         try:
             while not os.path.ismount(mnt):

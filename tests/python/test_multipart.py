@@ -67,7 +67,9 @@ def test_part_sizes(vault, size):
     ok(vault.initiate_multipart_upload(partSize=size), 201)
 
 
-@pytest.mark.parametrize("size", ["0", "1", "524288", "1048577", "3145728", "8589934592", "-1048576", "x", "1e6", "+1048576"])
+@pytest.mark.parametrize(
+    "size", ["0", "1", "524288", "1048577", "3145728", "8589934592", "-1048576", "x", "1e6", "+1048576"]
+)
 def test_bad_part_sizes(vault, size):
     """1.11, 3.20: anything else gets the service's words."""
     assert invalid(vault.initiate_multipart_upload, partSize=size) == (
@@ -126,7 +128,9 @@ def test_the_answer_to_a_part(vault):
     assert answer.headers["x-amz-sha256-tree-hash"] == tree_hash(upload.data)
 
 
-@pytest.mark.parametrize("span", ["bytes 5-4/*", "bytes 0-/*", "bytes -4/*", "0-3/*", "bytes 0-3", "bytes a-b/*", "bytes=0-3"])
+@pytest.mark.parametrize(
+    "span", ["bytes 5-4/*", "bytes 0-/*", "bytes -4/*", "0-3/*", "bytes 0-3", "bytes a-b/*", "bytes=0-3"]
+)
 def test_bad_ranges_of_parts(vault, span):
     """1.11, 3.22: syntax, and last before first."""
     assert invalid(Upload(vault).put, 0, b"data", span) == f"Invalid Content-Range: {span}"

@@ -75,13 +75,19 @@ def test_no_policy(vault):
     for body in ({}, {"Policy": None}, {"Policy": ""}):
         code, status, _ = vault.raw("PUT", "/access-policy", body).error()
         assert status == 400
-        assert code == "MissingParameterValueException" or code == "InvalidParameterValueException" and body.get("Policy") == ""
+        assert (
+            code == "MissingParameterValueException"
+            or code == "InvalidParameterValueException"
+            and body.get("Policy") == ""
+        )
 
 
 @pytest.fixture
 def two(serve):
     """An account's vault as the account sees it, and as another does."""
-    endpoint = serve("--account", ACCOUNT, "--account", OTHER, "--retrieval-delay", "all=0s", "--inventory-interval", "0s")
+    endpoint = serve(
+        "--account", ACCOUNT, "--account", OTHER, "--retrieval-delay", "all=0s", "--inventory-interval", "0s"
+    )
     mine = endpoint.vault("shared")
     return mine, Foreign(endpoint, "shared", endpoint.client(f"glacierfs-{OTHER}"))
 

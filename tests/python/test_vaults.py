@@ -142,7 +142,7 @@ def test_describing(slow_vault):
 
 
 def test_counts_are_those_of_the_last_inventory(clocked, slow_vault):
-    """3.3, 5.1: stale until the next inventory, with 32 KiB for each archive; an unchanged vault keeps its inventory."""
+    """3.3, 5.1: stale until the next inventory, with 32 KiB an archive; an unchanged vault keeps its inventory."""
     slow_vault.upload(b"x" * 3145728)
     described = slow_vault.describe_vault()
     assert (described["NumberOfArchives"], "LastInventoryDate" in described) == (0, False)

@@ -9,7 +9,9 @@ import pytest
 from harness import ACCOUNT, MIB, OTHER, VERSION, ok, pattern, refused, tree_hash
 from operations import EVENTS, OF_VAULTS, OPERATIONS, POLICY, TOPIC, ask
 
-MISSING_VERSION = b'{"code":"MissingParameterValueException","message":"Required parameter missing: API version","type":"Client"}'
+MISSING_VERSION = (
+    b'{"code":"MissingParameterValueException","message":"Required parameter missing: API version","type":"Client"}'
+)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -176,7 +178,6 @@ def test_bodies_that_are_no_json(endpoint, vault, operation):
 
 def test_one_connection_for_many_requests(vault):
     """1.1: refusals don't break a connection that is kept, with or without a body."""
-    import botocore.awsrequest
 
     connection = http.client.HTTPConnection(vault.endpoint.address, timeout=60)
     kept = {}
@@ -197,7 +198,7 @@ def test_a_body_that_is_too_large(vault):
 
 
 def test_retries_of_boto3(serve):
-    """1.11, 7.1, 7.6.6: throttling is 400 by its code, 500 is ServiceUnavailable, 408 a timeout, and boto3 tries all again."""
+    """1.11, 7.1, 7.6.6: throttling is 400 by its code, 500 is ServiceUnavailable, and boto3 tries all again."""
     endpoint = serve("--admin")
     vault = endpoint.vault()
     for code, status in (
@@ -230,7 +231,10 @@ def test_accounts(serve):
     endpoint = serve("--account", ACCOUNT, "--account", OTHER)
     mine, theirs = endpoint.glacier, endpoint.client(f"glacierfs-{OTHER}")
     assert mine.create_vault(vaultName="v", accountId=ACCOUNT)["location"] == f"/{ACCOUNT}/vaults/v"
-    assert mine.describe_vault(vaultName="v")["VaultARN"] == mine.describe_vault(vaultName="v", accountId=ACCOUNT)["VaultARN"]
+    assert (
+        mine.describe_vault(vaultName="v")["VaultARN"]
+        == mine.describe_vault(vaultName="v", accountId=ACCOUNT)["VaultARN"]
+    )
     assert theirs.list_vaults()["VaultList"] == []
     assert theirs.create_vault(vaultName="v")["location"] == f"/{OTHER}/vaults/v"
     assert len(mine.list_vaults()["VaultList"]) == 1
