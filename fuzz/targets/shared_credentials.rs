@@ -7,5 +7,6 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     fuzzing::shared_credentials(text);
+    fuzzing::key_file(text);
     glacierfs::service::fuzzing::tier(text);
 });

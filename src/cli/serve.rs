@@ -17,9 +17,11 @@ use super::logging;
 use super::output;
 use crate::server;
 use crate::server::FaultPlan;
+use crate::server::KeyFile;
 use crate::server::RetrievalDelays;
 use crate::server::Server;
 use crate::server::ServerConfig;
+use crate::server::ServerError;
 use crate::util::clock::Clock;
 
 /// Serve vaults from a directory, as a Glacier-compatible endpoint for any client
@@ -45,6 +47,11 @@ pub struct Serve {
     /// glacierfs, that of another glacierfs-ID
     #[arg(long, value_name = "ID", default_value = "000000000000")]
     account: Vec<String>,
+    /// File with more keys, in the format of the AWS tools: each profile has aws_access_key_id and
+    /// aws_secret_access_key, and can have aws_account_id (else it is the first account's), aws_session_token, and
+    /// glacierfs_user, the IAM user that policies know it by
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
     /// How long a retrieval takes; TIER is expedited, standard, bulk or all. Can be repeated
     /// [default: what AWS takes, minutes to hours]
     #[arg(long, value_name = "TIER=DURATION")]
@@ -126,6 +133,7 @@ impl Serve {
         config.listen = self.listen;
         config.region = self.region;
         config.accounts = self.account;
+        config.credentials = self.credentials.map(|file| KeyFile::read(&file)).transpose().map_err(wrong)?;
         config.expedited_limit = self.expedited_limit;
         config.retrieval_delays = RetrievalDelays::parse(&self.retrieval_delay).map_err(wrong)?;
         if let Some(interval) = self.inventory_interval {
@@ -143,7 +151,10 @@ impl Serve {
         runtime.block_on(async {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
-            let server = Server::start(config, clock).await.map_err(|e| Failure::new(Code::Failed, e))?;
+            let server = Server::start(config, clock).await.map_err(|error| match error {
+                ServerError::Config(message) => wrong(message),
+                error => Failure::new(Code::Failed, error),
+            })?;
             output::print(&format!("{}\n", server.url()))?;
             tokio::select! {
                 _ = terminate.recv() => {}

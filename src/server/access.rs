@@ -1,12 +1,11 @@
 //! Who may do what with a vault: the one place where policies are obeyed.
 //!
-//! The account that owns a vault may do everything that neither its lock nor its access policy denies; another account
-//! only what the access policy allows, if neither denies it. What is denied for the archive's age is judged once the
+//! The account that owns a vault, and each of its users, may do everything that neither its lock nor its access policy
+//! denies; another account only what the access policy allows, if neither denies it. What is denied for the archive's age is judged once the
 //! archive is found, so this stands between looking for the vault and saying whether it is there: who has no right to a
 //! vault doesn't learn whether it exists.
 
 use std::io;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -14,15 +13,15 @@ use rusqlite::Connection;
 use super::db::archives::{self, Archive};
 use super::db::vaults::{self, Vault, VaultAddress};
 use super::db::{access_policy, lock, tags};
-use super::policy::{Facts, Policy, Request, Verdict};
+use super::policy::{Caller, Facts, Policy, Request, Verdict};
 use crate::glacier::error::{ErrorCode, ServiceError};
 
 /// A request about a vault: which one, by whom, to do what.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     pub address: VaultAddress,
-    /// The account of the key that signed.
-    pub caller: Arc<str>,
+    /// Whose key signed.
+    pub caller: Caller,
     /// The operation's name.
     pub action: &'static str,
     /// When it arrived.
@@ -76,7 +75,7 @@ impl Access {
         vault: Option<&Vault>,
         archive: Option<&Archive>,
     ) -> Result<(), ServiceError> {
-        let is_owner = self.caller == self.address.account;
+        let is_owner = self.caller.account == self.address.account;
         let stranger = || ServiceError::wrong_account(&self.address.account);
         let Some(vault) = vault else { return if is_owner { Ok(()) } else { Err(stranger()) } };
         let policy = access_policy::get(connection, vault.id)?.map(|text| stored(&text)).transpose()?;
@@ -96,8 +95,8 @@ impl Access {
         let verdict = |policy: &Option<Policy>| policy.as_ref().map_or(Verdict::Silent, |p| p.verdict(&request));
         match (verdict(&lock), verdict(&policy)) {
             (Verdict::Denied, _) => Err(self.denied(" with an explicit deny in the vault lock policy")),
-            // Else a slip of the pen would close a vault to its owner for ever.
-            (_, Verdict::Denied) if is_owner && self.is_about_access_policy() => Ok(()),
+            // Else a slip of the pen would close a vault to its owner for ever. A user has the owner to help.
+            (_, Verdict::Denied) if is_owner && self.caller.user.is_none() && self.is_about_access_policy() => Ok(()),
             (_, Verdict::Denied) => Err(self.denied(" with an explicit deny in the vault access policy")),
             (_, Verdict::Allowed) => Ok(()),
             (_, Verdict::Silent) if is_owner => Ok(()),
@@ -111,7 +110,9 @@ impl Access {
 
     fn denied(&self, why: &str) -> ServiceError {
         let Access { address, caller, action, .. } = self;
-        let user = format!("arn:{}:iam::{caller}:root", address.partition());
+        let Caller { account, user } = caller;
+        let name = user.as_ref().map_or_else(|| "root".to_owned(), |user| format!("user/{user}"));
+        let user = format!("arn:{}:iam::{account}:{name}", address.partition());
         let message =
             format!("User: {user} is not authorized to perform: glacier:{action} on resource: {address}{why}");
         ServiceError::new(ErrorCode::AccessDenied, message)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::faults::FaultPlan;
+use super::keyfile::KeyFile;
 use super::policy::is_account;
 use crate::glacier::wire::Tier;
 
@@ -20,6 +21,8 @@ pub struct ServerConfig {
     /// The accounts, 12 digits each, every one with a key and vaults of its own. The first is that of the profile
     /// `glacierfs` in `credentials`, another's profile is `glacierfs-` and the account.
     pub accounts: Vec<String>,
+    /// Keys that people bring, each of an account, which is served too when it isn't one of [`Self::accounts`].
+    pub credentials: Option<KeyFile>,
     /// How long jobs take.
     pub retrieval_delays: RetrievalDelays,
     /// The most expedited retrievals of an account in any five minutes without provisioned capacity; `None`: no limit.
@@ -45,6 +48,7 @@ impl ServerConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8210)),
             region: "us-east-1".to_owned(),
             accounts: vec!["000000000000".to_owned()],
+            credentials: None,
             retrieval_delays: RetrievalDelays::default(),
             expedited_limit: None,
             inventory_interval: Duration::from_secs(24 * 3600),

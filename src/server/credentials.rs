@@ -1,5 +1,5 @@
-//! The endpoint's own keys: random, made when an account is first served, kept in `DIR/credentials` in the format that AWS
-//! tools read.
+//! The keys of the endpoint. Its own are random, made when an account is first served, and kept in `DIR/credentials` in the
+//! format that AWS tools read; others are brought in a file (`keyfile`).
 
 use std::fs;
 use std::io;
@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use rand::Rng;
 
+use super::keyfile::KeyFile;
+use super::policy::Caller;
 use super::private;
 use crate::glacier::sigv4::Credentials;
 
@@ -16,42 +18,62 @@ pub(super) const FILE: &str = "credentials";
 /// The profile of the first account in it, and how the others' begin.
 const PROFILE: &str = "glacierfs";
 
-/// The keys of the endpoint: one an account.
+/// The keys of the endpoint: one of its own an account, and those that were brought.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     /// With its account.
-    first: (Arc<str>, Credentials),
-    others: Vec<(Arc<str>, Credentials)>,
+    first: (Caller, Credentials),
+    others: Vec<(Caller, Credentials)>,
+    brought: Vec<(Caller, Credentials)>,
 }
 
 impl Keys {
-    fn all(&self) -> impl Iterator<Item = &(Arc<str>, Credentials)> {
+    fn own(&self) -> impl Iterator<Item = &(Caller, Credentials)> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// The key with this ID, and its account.
-    pub fn find(&self, access_key: &str) -> Option<(&Arc<str>, &Credentials)> {
-        self.all().find(|(_, key)| key.access_key == access_key).map(|(account, key)| (account, key))
+    /// Adds the keys in a file. The error names the file and the profile whose ID one of the endpoint's own keys has.
+    pub fn add(&mut self, file: KeyFile) -> Result<(), String> {
+        for key in file.keys {
+            let id = &key.credentials.access_key;
+            if self.find(id).is_some() {
+                return Err(format!(
+                    "the credentials in {} are wrong: in the profile [{}], aws_access_key_id is {id}, which is the \
+                     endpoint's own in DIR/{FILE}: allowed is any other",
+                    file.path.display(),
+                    key.profile
+                ));
+            }
+            let account = key.account.map_or_else(|| Arc::clone(self.first_account()), Arc::from);
+            self.brought.push((Caller { account, user: key.user.map(Arc::from) }, key.credentials));
+        }
+        Ok(())
+    }
+
+    /// The key with this ID, and whose it is.
+    pub fn find(&self, access_key: &str) -> Option<(&Caller, &Credentials)> {
+        let mut all = self.own().chain(&self.brought);
+        all.find(|(_, key)| key.access_key == access_key).map(|(caller, key)| (caller, key))
     }
 
     /// The account, if the endpoint has it.
     pub fn account(&self, account: &str) -> Option<&Arc<str>> {
-        self.all().map(|(known, _)| known).find(|known| ***known == *account)
+        self.own().chain(&self.brought).map(|(caller, _)| &caller.account).find(|known| ***known == *account)
     }
 
     /// The first account.
     pub fn first_account(&self) -> &Arc<str> {
-        &self.first.0
+        &self.first.0.account
     }
 
-    /// The key of the first account.
+    /// The endpoint's own key of the first account.
     pub fn first(&self) -> &Credentials {
         &self.first.1
     }
 
-    /// The key of an account.
+    /// The endpoint's own key of an account.
     pub fn of(&self, account: &str) -> Option<&Credentials> {
-        self.all().find(|(known, _)| **known == *account).map(|(_, key)| key)
+        self.own().find(|(known, _)| *known.account == *account).map(|(_, key)| key)
     }
 }
 
@@ -91,14 +113,14 @@ pub(super) fn load_or_create(data: &Path, accounts: &[String]) -> io::Result<Key
                 key
             }
         };
-        keys.push((Arc::from(account.as_str()), key));
+        keys.push((Caller { account: Arc::from(account.as_str()), user: None }, key));
     }
     if text.len() > stored {
         private::write(data, FILE, &text)?;
     }
     let mut keys = keys.into_iter();
     let first = keys.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no account"))?;
-    Ok(Keys { first, others: keys.collect() })
+    Ok(Keys { first, others: keys.collect(), brought: Vec::new() })
 }
 
 /// A key in the shapes of AWS's: 20 and 40 characters.
@@ -166,7 +188,7 @@ mod tests {
         let keys = load(&[one, two]).expect("another key");
         assert!(keys.first() == &key && keys.of(one) == Some(&key) && mode() == 0o600);
         let other = keys.of(two).expect("a key").clone();
-        assert!(other != key && keys.find(&other.access_key).is_some_and(|(account, _)| **account == *two));
+        assert!(other != key && keys.find(&other.access_key).is_some_and(|(caller, _)| *caller.account == *two));
         assert!(keys.of("333333333333").is_none() && keys.find("").is_none());
         let text = fs::read_to_string(&path).expect("the file");
         assert!(text.starts_with("[glacierfs]\n") && text.contains("\n\n[glacierfs-222222222222]\n"), "{text}");

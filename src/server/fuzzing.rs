@@ -11,10 +11,10 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use super::faults::FaultPlan;
 use super::inventory::Selection;
-use super::policy::{Facts, Policy, Request, Verdict};
+use super::policy::{Caller, Facts, Policy, Request, Verdict};
 use super::request::{self, Query};
 use super::routes::Route;
-use super::{access_policy, credentials, jobs, multipart, notifications, output, retrieval, tags};
+use super::{access_policy, credentials, jobs, keyfile, multipart, notifications, output, retrieval, tags};
 use crate::glacier::error::ServiceError;
 use crate::glacier::sigv4::Credentials;
 use crate::glacier::wire::{NotificationEvent, Strategy as Limit, Tags, header};
@@ -189,6 +189,7 @@ pub fn policy(text: &str) {
     ] {
         let facts = Facts { archive_age_days: age, tags: &tags };
         let resource = "arn:aws:glacier:us-east-1:111111111111:vaults/photos";
+        let caller = &Caller { account: caller.into(), user: None };
         let request = Request { caller, action, resource, facts };
         let verdict = policy.verdict(&request);
         assert!(verdict != Verdict::Allowed || policy.invites(caller), "nobody is allowed what they aren't invited to");
@@ -207,6 +208,25 @@ pub fn shared_credentials(text: &str) {
     assert_eq!(session_token, &None);
     let written = format!("[glacierfs]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n");
     assert!(credentials::parse(&written, "glacierfs") == Some(Some(key)), "it is written otherwise than it is read");
+}
+
+/// The file of the keys that people bring.
+pub fn key_file(text: &str) {
+    match keyfile::parse(text) {
+        Ok(keys) => {
+            assert!(!keys.is_empty(), "{text:?}");
+            for key in &keys {
+                let Credentials { access_key, secret_key, session_token } = &key.credentials;
+                let values = [Some(access_key), Some(secret_key), session_token.as_ref()];
+                assert!(
+                    values.into_iter().flatten().all(|value| HeaderValue::try_from(value).is_ok() && !value.is_empty())
+                );
+                let same = |other: &&keyfile::BroughtKey| other.credentials.access_key == *access_key;
+                assert_eq!(keys.iter().filter(same).count(), 1, "{text:?}");
+            }
+        }
+        Err(error) => assert!(!error.is_empty(), "{text:?}"),
+    }
 }
 
 /// Plans of faults: what is taken is taken again as it is written, and what isn't is told why.
@@ -353,6 +373,9 @@ mod tests {
         "\r\n",
         "aws_access_key_id",
         "aws_secret_access_key",
+        "aws_session_token",
+        "aws_account_id = 111111111111",
+        "glacierfs_user",
         "=",
         " ",
         "AKIA",
@@ -374,6 +397,7 @@ mod tests {
             headers(text.as_bytes());
             job_parameters(&bytes);
             shared_credentials(&text);
+            key_file(&text);
             settings(&bytes);
             policy(&text);
             fault_plan(&bytes);
@@ -395,12 +419,15 @@ mod tests {
             query(&raw);
             job_parameters(job.as_bytes());
             shared_credentials(&file);
+            key_file(&file);
             settings(set.as_bytes());
             settings(format!("{{{set}}}").as_bytes());
             policy(&rules);
             policy(&format!(r#"{{"Statement":{{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*",{rules}}}}}"#));
             fault_plan(plan.as_bytes());
-            shared_credentials(&format!("[glacierfs]\naws_access_key_id={file}\naws_secret_access_key = {file}"));
+            let doubled = format!("[glacierfs]\naws_access_key_id={file}\naws_secret_access_key = {file}");
+            shared_credentials(&doubled);
+            key_file(&doubled);
             headers(size.as_bytes());
             headers(hash.as_bytes());
         }

@@ -28,6 +28,7 @@ pub mod fuzzing;
 mod ids;
 mod inventory;
 mod jobs;
+mod keyfile;
 mod lock;
 mod multipart;
 mod notifications;
@@ -64,6 +65,7 @@ pub use admin::clock::{check as check_time, stored as stored_time};
 pub use config::{RetrievalDelays, ServerConfig};
 pub use db::{DbError, OpenError};
 pub use faults::FaultPlan;
+pub use keyfile::KeyFile;
 
 use crate::glacier::sigv4::Credentials;
 use crate::util::clock::Clock;
@@ -133,11 +135,11 @@ impl Server {
     pub async fn start(config: ServerConfig, clock: Clock) -> Result<Self, ServerError> {
         config.validate().map_err(ServerError::Config)?;
         let sns = config.sns_endpoint.as_deref().map(Sns::new).transpose().map_err(ServerError::Config)?;
-        let (data, accounts, admin, faults) =
-            (config.data.clone(), config.accounts.clone(), config.admin, config.faults);
+        let (data, accounts, brought, admin, faults) =
+            (config.data.clone(), config.accounts.clone(), config.credentials, config.admin, config.faults);
         let virtual_clock = clock.clone();
         let opened = spawn_blocking(move || {
-            let (db, files, keys) = open(&data, &accounts)?;
+            let (db, files, keys) = open(&data, &accounts, brought)?;
             let data_error = |error| ServerError::Data { path: data.clone(), error };
             admin::clock::resume(&data, &virtual_clock).map_err(data_error)?;
             let admin = admin.then(|| Admin::open(&data, faults)).transpose().map_err(data_error)?;
@@ -186,12 +188,12 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// The key of the first account.
+    /// The endpoint's own key of the first account.
     pub fn credentials(&self) -> &Credentials {
         self.keys.first()
     }
 
-    /// The key of an account; `None` when the endpoint doesn't have that account.
+    /// The endpoint's own key of one of [`ServerConfig::accounts`]; `None` for any other account.
     pub fn credentials_of(&self, account: &str) -> Option<&Credentials> {
         self.keys.of(account)
     }
@@ -224,7 +226,7 @@ impl Drop for Server {
 }
 
 /// Locks the data directory and opens what is in it. The lock is held by the database's writer.
-fn open(data: &Path, accounts: &[String]) -> Result<(Arc<Db>, Files, Keys), ServerError> {
+fn open(data: &Path, accounts: &[String], brought: Option<KeyFile>) -> Result<(Arc<Db>, Files, Keys), ServerError> {
     let data_error = |error| ServerError::Data { path: data.to_owned(), error };
     DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(data_error)?;
     let lock = File::options().create(true).append(true).open(data.join("lock")).map_err(data_error)?;
@@ -239,7 +241,10 @@ fn open(data: &Path, accounts: &[String]) -> Result<(Arc<Db>, Files, Keys), Serv
             Err(TryLockError::Error(error)) => return Err(data_error(error)),
         }
     }
-    let keys = credentials::load_or_create(data, accounts).map_err(data_error)?;
+    let mut keys = credentials::load_or_create(data, accounts).map_err(data_error)?;
+    if let Some(file) = brought {
+        keys.add(file).map_err(ServerError::Config)?;
+    }
     let (db, files) = Db::open(data, lock).map_err(|error| ServerError::Open { path: data.to_owned(), error })?;
     Ok((Arc::new(db), files, keys))
 }

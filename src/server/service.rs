@@ -24,6 +24,7 @@ use super::db::{Db, Tx};
 use super::error::{bad_request, invalid};
 use super::files::Files;
 use super::ids;
+use super::policy::Caller;
 use super::reply::{Answer, Body, Reply};
 use super::request::{Query, text};
 use super::retrieval::Limits;
@@ -113,7 +114,7 @@ impl Service {
                 self.about_vault(access, operation, &head.headers, &query, &body).await
             }
             // Beyond vaults that exist there are no policies: an account's affairs are its own.
-            _ if caller != owner => Err(ServiceError::wrong_account(&account)),
+            _ if caller.account != owner => Err(ServiceError::wrong_account(&account)),
             Operation::ListVaults => self.list_vaults(owner, &query).await,
             Operation::GetDataRetrievalPolicy => self.get_data_retrieval_policy(&owner).await,
             Operation::SetDataRetrievalPolicy => self.set_data_retrieval_policy(&owner, &body).await,
@@ -166,14 +167,15 @@ impl Service {
         }
     }
 
-    /// Verifies the request's signature, and answers the account that it comes from. `body` is the whole body, or `None`
+    /// Verifies the request's signature, and answers whom it comes from. `body` is the whole body, or `None`
     /// for an upload, whose body is compared with `x-amz-content-sha256` once it has arrived.
-    fn authenticate(&self, head: &Parts, body: Option<&[u8]>) -> Result<Arc<str>, ServiceError> {
+    fn authenticate(&self, head: &Parts, body: Option<&[u8]>) -> Result<Caller, ServiceError> {
         let authorization = Authorization::parse(&head.headers)?;
-        // Permanent keys have no token, and there are no others.
+        // A temporary key's token has to be there, and a permanent key has none.
+        let tokens = || head.headers.get_all(header::SECURITY_TOKEN).iter().map(HeaderValue::as_bytes);
         let known = self.keys.find(authorization.access_key);
-        let known = known.filter(|_| !head.headers.contains_key(header::SECURITY_TOKEN));
-        let (account, key) = known.ok_or_else(ServiceError::unrecognized_client)?;
+        let known = known.filter(|(_, key)| tokens().eq(key.session_token.iter().map(String::as_bytes)));
+        let (caller, key) = known.ok_or_else(ServiceError::unrecognized_client)?;
         let sent = text(&head.headers, header::CONTENT_SHA256)?;
         let computed = body.map(payload_hash);
         let hash = sent.or(computed.as_deref());
@@ -192,7 +194,7 @@ impl Service {
             (Some(sent), Some(computed)) if !sent.eq_ignore_ascii_case(&computed) => {
                 Err(ServiceError::payload_hash_mismatch(sent, &computed))
             }
-            _ => Ok(Arc::clone(account)),
+            _ => Ok(caller.clone()),
         }
     }
 
@@ -201,9 +203,9 @@ impl Service {
         &self,
         head: &Parts,
         account: &str,
-        caller: &Arc<str>,
+        caller: &Caller,
     ) -> Result<Arc<str>, ServiceError> {
-        let owner = if account == "-" { Some(caller) } else { self.keys.account(account) };
+        let owner = if account == "-" { Some(&caller.account) } else { self.keys.account(account) };
         let owner = owner.ok_or_else(|| ServiceError::wrong_account(account))?;
         match head.headers.get(header::VERSION) {
             None => Err(ServiceError::missing_parameter("API version")),
@@ -217,7 +219,7 @@ impl Service {
         }
     }
 
-    fn access(&self, caller: Arc<str>, owner: Arc<str>, name: String, action: &'static str) -> Access {
+    fn access(&self, caller: Caller, owner: Arc<str>, name: String, action: &'static str) -> Access {
         Access { address: self.address(owner, name), caller, action, now: self.now() }
     }
 

@@ -1,5 +1,7 @@
 //! Several accounts on one endpoint, and what access policies let through between them.
 
+use glacierfs::glacier::sigv4::Credentials;
+use glacierfs::server::KeyFile;
 use serde_json::{Value, json};
 
 use crate::client::{Api, Endpoint};
@@ -156,4 +158,143 @@ async fn one_more_account() {
     assert_eq!(server.credentials(), &before);
     let other = server.credentials_of(TWO).expect("a key").clone();
     Api::at(server.url(), other).get(&format!("/{TWO}/vaults")).await.expect(200);
+}
+
+/// A file with keys that people bring: more of the first account, one of the second, and one of an account of its own.
+const BROUGHT: &str = "
+[root]
+aws_access_key_id = ROOT
+aws_secret_access_key = root-secret
+[ann]
+aws_access_key_id = ANN
+aws_secret_access_key = ann-secret
+aws_account_id = 111111111111
+glacierfs_user = team/ann
+[bob]
+aws_access_key_id = BOB
+aws_secret_access_key = bob-secret
+aws_account_id = 222222222222
+aws_session_token = bob/token==
+glacierfs_user = bob
+[own]
+aws_access_key_id = OWN
+aws_secret_access_key = own-secret
+aws_account_id = 444444444444
+";
+
+/// An endpoint with accounts 1 to 3 and the keys of [`BROUGHT`].
+async fn start_with_keys() -> Endpoint {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("keys");
+    std::fs::write(&file, BROUGHT).expect("written");
+    let keys = KeyFile::read(&file).expect("good keys");
+    // It is read at the start only.
+    drop(directory);
+    Endpoint::with(|config| {
+        config.accounts = [ONE, TWO, THREE].map(str::to_owned).into();
+        config.credentials = Some(keys);
+    })
+    .await
+}
+
+/// Something that signs with the key of a profile in [`BROUGHT`].
+fn with_key(endpoint: &Endpoint, profile: &str, session_token: Option<&str>) -> Api {
+    let credentials = Credentials {
+        access_key: profile.to_uppercase(),
+        secret_key: format!("{profile}-secret"),
+        session_token: session_token.map(str::to_owned),
+    };
+    Api::at(endpoint.server.url(), credentials)
+}
+
+/// Promise: keys that are brought work beside the endpoint's own, each for its account, and an account that has no other
+/// key is served too; a temporary one only with its token, a permanent one only without any.
+#[tokio::test]
+async fn brought_keys() {
+    let endpoint = start_with_keys().await;
+    let vaults = async |api: &Api| {
+        let list = api.get("/-/vaults").await.expect(200).json()["VaultList"].clone();
+        list.as_array().into_iter().flatten().map(|vault| vault["VaultARN"].clone()).collect::<Vec<_>>()
+    };
+    let (root, ann) = (with_key(&endpoint, "root", None), with_key(&endpoint, "ann", None));
+    root.create_vault("v").await;
+    for api in [&root, &ann, &endpoint.api_of(ONE)] {
+        assert_eq!(vaults(api).await, [format!("arn:aws:glacier:us-east-1:{ONE}:vaults/v")]);
+    }
+    let bob = with_key(&endpoint, "bob", Some("bob/token=="));
+    assert!(vaults(&bob).await.is_empty() && vaults(&endpoint.api_of(TWO)).await.is_empty());
+    let own = with_key(&endpoint, "own", None);
+    own.create_vault("v").await;
+    assert_eq!(vaults(&own).await, ["arn:aws:glacier:us-east-1:444444444444:vaults/v"]);
+    root.get("/444444444444/vaults/v").await.fails(403, DENIED, "Access denied for account ID: 444444444444");
+    assert!(endpoint.server.credentials_of("444444444444").is_none(), "it has no key but the one that was brought");
+
+    for (profile, token) in [
+        ("bob", None),
+        ("bob", Some("bob/token=")),
+        ("bob", Some("")),
+        ("root", Some("bob/token==")),
+        ("root", Some("")),
+        ("nobody", None),
+    ] {
+        let refused = with_key(&endpoint, profile, token).get("/-/vaults").await;
+        refused.fails(400, "UnrecognizedClientException", "The security token included in the request is invalid.");
+    }
+    let mut wrong = with_key(&endpoint, "root", None);
+    wrong.credentials.secret_key = "ann-secret".to_owned();
+    wrong.get("/-/vaults").await.fails(403, "InvalidSignatureException", "does not match");
+}
+
+/// Promise: a policy reaches single users by their names; one of the owner may what the owner may unless denied, which
+/// then names the user, and can't undo it.
+#[tokio::test]
+async fn users() {
+    let endpoint = start_with_keys().await;
+    let (root, ann) = (with_key(&endpoint, "root", None), with_key(&endpoint, "ann", None));
+    let (bob, two) = (with_key(&endpoint, "bob", Some("bob/token==")), endpoint.api_of(TWO));
+    ann.create_vault("v").await;
+    let user = |account: &str, name: &str| json!({"AWS": format!("arn:aws:iam::{account}:user/{name}")});
+    set(
+        &ann,
+        json!([
+            statement("Deny", user(ONE, "team/ann"), json!("glacier:DeleteVault*")),
+            statement("Allow", user(TWO, "bob"), json!("glacier:DescribeVault"))
+        ]),
+    )
+    .await;
+    let says = format!(
+        "User: arn:aws:iam::{ONE}:user/team/ann is not authorized to perform: glacier:DeleteVault on resource: \
+         arn:aws:glacier:us-east-1:{ONE}:vaults/v with an explicit deny in the vault access policy"
+    );
+    ann.call("DELETE", "/-/vaults/v").send().await.fails(403, DENIED, &says);
+    ann.get("/-/vaults/v").await.expect(200);
+    let undoing = ann.call("DELETE", "/-/vaults/v/access-policy").send().await;
+    undoing.fails(403, DENIED, "user/team/ann is not authorized to perform: glacier:DeleteVaultAccessPolicy");
+
+    bob.get(&format!("/{ONE}/vaults/v")).await.expect(200);
+    let says = format!("User: arn:aws:iam::{TWO}:user/bob is not authorized to perform: glacier:ListJobs");
+    bob.get(&format!("/{ONE}/vaults/v/jobs")).await.fails(403, DENIED, &says);
+    let says = format!("Access denied for account ID: {ONE}");
+    two.get(&format!("/{ONE}/vaults/v")).await.fails(403, DENIED, &says);
+
+    let everyone = json!({"AWS": [TWO]});
+    set(&root, json!([statement("Allow", everyone, json!("glacier:ListJobs"))])).await;
+    for api in [&bob, &two] {
+        api.get(&format!("/{ONE}/vaults/v/jobs")).await.expect(200);
+    }
+    ann.call("DELETE", "/-/vaults/v").send().await.expect(204);
+}
+
+/// Promise: a key that is brought can't take the place of one of the endpoint's own: the start is refused, and says which.
+#[tokio::test]
+async fn brought_twice() {
+    let endpoint = Endpoint::start().await;
+    endpoint.server.stop().await;
+    let data = endpoint.directory.path();
+    let mut config = crate::client::config(data);
+    config.credentials = Some(KeyFile::read(&data.join("credentials")).expect("good keys"));
+    let error = glacierfs::server::Server::start(config, endpoint.clock.clone()).await.err().expect("no start");
+    let error = error.to_string();
+    assert!(error.contains("credentials are wrong: in the profile [glacierfs], aws_access_key_id is AKIA"), "{error}");
+    assert!(error.contains("the endpoint's own"), "{error}");
 }

@@ -1,9 +1,14 @@
 """Vault access policies (3.8 to 3.10) and what they do across accounts (5.5)."""
 
+import configparser
 import json
+import subprocess
 
+import boto3
+import botocore.config
+import botocore.exceptions
 import pytest
-from harness import ACCOUNT, OTHER, denied, invalid, missing, ok
+from harness import ACCOUNT, OTHER, PROGRAM, REGION, denied, invalid, missing, ok
 
 
 def statement(vault, effect="Allow", principal=OTHER, action="glacier:*", **more):
@@ -222,3 +227,103 @@ def test_deny_wins(two):
     theirs.list_jobs()
     mine.delete_vault_access_policy()
     ok(mine.delete_archive(archiveId=archive), 204)
+
+
+KEYS = f"""
+[second]
+aws_access_key_id = SECOND
+aws_secret_access_key = second-secret
+aws_account_id = {ACCOUNT}
+
+[ann]
+aws_access_key_id = ANN
+aws_secret_access_key = ann-secret
+glacierfs_user = ann
+
+[temporary]
+aws_access_key_id = TEMPORARY
+aws_secret_access_key = temporary-secret
+aws_session_token = token/of==
+aws_account_id = {OTHER}
+"""
+
+
+@pytest.fixture
+def keyed(serve, tmp_path):
+    """An endpoint with keys that were brought, and how to get a client that finds one as AWS tools do."""
+    file = tmp_path / "keys"
+    file.write_text(KEYS)
+    file.chmod(0o600)
+    endpoint = serve("--credentials", file, "--retrieval-delay", "all=0s")
+
+    def client(profile, **change):
+        keys = configparser.ConfigParser()
+        keys.read(file)
+        key = [keys[profile].get(f"aws_{name}") for name in ("access_key_id", "secret_access_key", "session_token")]
+        session = boto3.Session(*key[:2], change.get("token", key[2]), region_name=REGION)
+        settings = botocore.config.Config(retries={"total_max_attempts": 1})
+        return session.client("glacier", endpoint_url=endpoint.url, config=settings)
+
+    return endpoint, client
+
+
+def test_brought_keys(keyed):
+    """5.5: `--credentials`; a second key of the owner, and one of another account with and without an Allow."""
+    endpoint, client = keyed
+    mine = endpoint.vault("shared")
+    owners, theirs = client("second"), Foreign(endpoint, "shared", client("temporary"))
+    assert owners.describe_vault(accountId="-", vaultName="shared")["VaultARN"] == mine.arn
+    assert denied(theirs.describe_vault) == f"Access denied for account ID: {ACCOUNT}"
+    put(mine, policy(statement(mine, action="glacier:UploadArchive")))
+    archive = theirs.upload_archive(body=b"theirs")["archiveId"]
+    assert mine.fetch(archive) == b"theirs"
+    assert f"arn:aws:iam::{OTHER}:root is not authorized" in denied(theirs.describe_vault)
+    client("temporary").create_vault(accountId="-", vaultName="shared")
+    assert client("temporary").describe_vault(accountId="-", vaultName="shared")["NumberOfArchives"] == 0
+
+
+def test_session_tokens(keyed):
+    """6: a temporary key needs its token, a permanent one has none."""
+    _, client = keyed
+    client("temporary").list_vaults()
+    for wrong in (client("temporary", token=None), client("temporary", token="x"), client("second", token="token/of==")):
+        with pytest.raises(botocore.exceptions.ClientError) as refused:
+            wrong.list_vaults()
+        assert refused.value.response["Error"]["Code"] == "UnrecognizedClientException"
+
+
+def test_users(keyed):
+    """5.5: a user of the owner may everything that isn't denied to the user."""
+    endpoint, client = keyed
+    mine, ann = endpoint.vault("shared"), client("ann")
+    deny = statement(mine, "Deny", action="glacier:DeleteVault", Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:user/ann"})
+    put(mine, policy(deny))
+    assert ann.describe_vault(vaultName="shared")["VaultARN"] == mine.arn
+    says = denied(ann.delete_vault, vaultName="shared")
+    assert f"User: arn:aws:iam::{ACCOUNT}:user/ann is not authorized to perform: glacier:DeleteVault" in says
+    ok(mine.delete_vault(), 204)
+
+
+@pytest.mark.parametrize(
+    "text,says",
+    [
+        (None, "can't read the credentials in {file}: No such file or directory"),
+        ("", "the credentials in {file} are wrong: there is no profile"),
+        ("[x]\naws_access_key_id = A\n", "in the profile [x], aws_secret_access_key is missing"),
+        (KEYS + KEYS.replace("[", "[other-"), "in the profile [other-second], aws_access_key_id is SECOND, as in [second]"),
+        (KEYS.replace(OTHER, "1234"), 'in the profile [temporary], aws_account_id is "1234": allowed are 12 digits'),
+    ],
+    ids=["missing", "empty", "no secret", "twice", "account"],
+)
+def test_bad_keys(tmp_path, text, says):
+    """Nothing is served with keys that can't be used; which and why is told, with the exit code of a wrong setting."""
+    file = tmp_path / "keys"
+    if text is not None:
+        file.write_text(text)
+        file.chmod(0o644)
+    command = [PROGRAM, "serve", "--data", tmp_path / "data", "--listen", "127.0.0.1:0", "--credentials", file]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert says.format(file=file) in ended.stderr
+    warning = f"others can read the keys in {file} (mode 644)"
+    assert (warning in ended.stderr) == (text is not None)

@@ -1,13 +1,13 @@
 //! What a policy says of a request: a statement that denies outweighs all that allow.
 
 use super::condition::Facts;
-use super::{Policy, Principal, Statement, glob};
+use super::{Caller, Policy, Principal, Statement, glob};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'r> {
-    /// The account of the key.
-    pub caller: &'r str,
+    /// Whose key signed.
+    pub caller: &'r Caller,
     /// The operation's name.
     pub action: &'r str,
     /// The vault's ARN.
@@ -38,9 +38,9 @@ impl Policy {
         verdict
     }
 
-    /// Whether the policy allows `account` anything at all.
-    pub fn invites(&self, account: &str) -> bool {
-        self.statements.iter().any(|statement| statement.allows && statement.is_about(account))
+    /// Whether the policy allows `caller` anything at all.
+    pub fn invites(&self, caller: &Caller) -> bool {
+        self.statements.iter().any(|statement| statement.allows && statement.is_about(caller))
     }
 
     /// Which statement, counted from 0, names no resource that the vault `arn` could be.
@@ -62,11 +62,12 @@ impl Statement {
             && self.conditions.iter().all(|condition| condition.holds(&request.facts))
     }
 
-    fn is_about(&self, account: &str) -> bool {
+    fn is_about(&self, caller: &Caller) -> bool {
         self.principals.covers(|principal| match principal {
             Principal::Everyone => true,
-            Principal::Account(id) => id == account,
-            Principal::Other => false,
+            Principal::Account(account) => **account == *caller.account,
+            Principal::User(account, user) => **account == *caller.account && caller.user.as_deref() == Some(user),
+            Principal::Role => false,
         })
     }
 }

@@ -11,10 +11,21 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use condition::Condition;
 pub(super) use condition::Facts;
 pub(super) use evaluate::{Request, Verdict};
 pub(super) use parse::is_account;
+
+/// Who asks: whose key signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// The account, 12 digits.
+    pub account: Arc<str>,
+    /// The IAM user of it, with its path; `None` for the account itself.
+    pub user: Option<Arc<str>>,
+}
 
 /// A policy.
 #[derive(Clone, Debug)]
@@ -55,6 +66,8 @@ enum Principal {
     Everyone,
     /// Whoever has a key of this account.
     Account(String),
-    /// A user or a role of an account. The keys of the endpoint are those of accounts, so it is none of them.
-    Other,
+    /// A user of an account, by its name with its path.
+    User(String, String),
+    /// A role of an account. Nobody takes one on here, so it is none of the callers.
+    Role,
 }

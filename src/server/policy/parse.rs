@@ -156,7 +156,8 @@ fn principal(text: &str) -> Result<Principal, Wrong> {
             if partition.starts_with("aws") && is_account(account) && !name.contains(['*', '?']) =>
         {
             match name.split_once('/') {
-                Some(("user" | "role", name)) if !name.is_empty() => Ok(Principal::Other),
+                Some(("user", name)) if !name.is_empty() => Ok(Principal::User((*account).to_owned(), name.to_owned())),
+                Some(("role", name)) if !name.is_empty() => Ok(Principal::Role),
                 _ => Err(wrong(format!("{text:?} is no principal: {ALLOWED}"))),
             }
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::condition::Facts;
 use super::parse::MAX_LEN;
-use super::{Policy, Request, Verdict};
+use super::{Caller, Policy, Request, Verdict};
 
 const ARN: &str = "arn:aws:glacier:us-east-1:111111111111:vaults/photos";
 
@@ -30,7 +30,14 @@ fn policy(value: &Value) -> Policy {
     Policy::parse(&value.to_string()).unwrap_or_else(|error| panic!("{value}: {error}"))
 }
 
-fn ask(policy: &Policy, caller: &str, action: &str, archive_age_days: Option<i64>) -> Verdict {
+/// An account, or `ACCOUNT/USER`.
+fn caller(text: &str) -> Caller {
+    let (account, user) = text.split_once('/').map_or((text, None), |(account, user)| (account, Some(user)));
+    Caller { account: account.into(), user: user.map(Into::into) }
+}
+
+fn ask(policy: &Policy, who: &str, action: &str, archive_age_days: Option<i64>) -> Verdict {
+    let caller = &caller(who);
     let facts = Facts { archive_age_days, tags: &BTreeMap::new() };
     policy.verdict(&Request { caller, action, resource: ARN, facts })
 }
@@ -64,7 +71,14 @@ fn who_and_what() {
         assert!(denied(json!({"Principal": principal}), owner, delete), "{principal}");
     }
     assert!(!denied(json!({"Principal": {"AWS": [owner]}}), other, delete));
-    assert!(!denied(json!({"Principal": {"AWS": format!("arn:aws:iam::{owner}:user/a/b")}}), owner, delete));
+    let user = json!({"Principal": {"AWS": format!("arn:aws:iam::{owner}:user/a/b")}});
+    assert!(denied(user.clone(), &format!("{owner}/a/b"), delete));
+    for else_ in [owner.to_owned(), format!("{owner}/b"), format!("{owner}/a/B"), format!("{other}/a/b")] {
+        assert!(!denied(user.clone(), &else_, delete), "{else_}");
+    }
+    assert!(denied(json!({"Principal": {"AWS": owner}}), &format!("{owner}/a/b"), delete));
+    let role = json!({"Principal": {"AWS": format!("arn:aws:iam::{owner}:role/a")}});
+    assert!(!denied(role, &format!("{owner}/a"), delete));
     let all_but = json!({"Principal": null, "NotPrincipal": {"AWS": owner}});
     assert!(!denied(all_but.clone(), owner, delete) && denied(all_but, other, delete));
 
@@ -93,7 +107,7 @@ fn invitations() {
     let policy = policy(&json!({"Statement": {
         "Effect": "Allow", "Principal": {"AWS": "222222222222"}, "Action": "glacier:ListJobs", "Resource": "*"
     }}));
-    assert!(policy.invites("222222222222") && !policy.invites("111111111111"));
+    assert!(policy.invites(&caller("222222222222")) && !policy.invites(&caller("111111111111")));
     assert_eq!(ask(&policy, "222222222222", "ListJobs", None), Verdict::Allowed);
     assert_eq!(ask(&policy, "222222222222", "DescribeJob", None), Verdict::Silent);
 }
