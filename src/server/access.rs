@@ -1,9 +1,9 @@
 //! Who may do what with a vault: the one place where policies are obeyed.
 //!
 //! The account that owns a vault, and each of its users, may do everything that neither its lock nor its access policy
-//! denies; another account only what the access policy allows, if neither denies it. What is denied for the archive's age is judged once the
-//! archive is found, so this stands between looking for the vault and saying whether it is there: who has no right to a
-//! vault doesn't learn whether it exists.
+//! denies; another account only what the access policy allows, if neither denies it. What is denied for the archive's
+//! age is judged once the archive is found, so this stands between looking for the vault and saying whether it is
+//! there: who has no right to a vault doesn't learn whether it exists.
 
 use std::io;
 

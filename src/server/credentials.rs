@@ -1,5 +1,5 @@
-//! The keys of the endpoint. Its own are random, made when an account is first served, and kept in `DIR/credentials` in the
-//! format that AWS tools read; others are brought in a file (`keyfile`).
+//! The keys of the endpoint. Its own are random, made when an account is first served, and kept in `DIR/credentials` in
+//! the format that AWS tools read; others are brought in a file (`keyfile`).
 
 use std::fs;
 use std::io;
@@ -38,8 +38,8 @@ impl Keys {
             let id = &key.credentials.access_key;
             if self.find(id).is_some() {
                 return Err(format!(
-                    "the credentials in {} are wrong: in the profile [{}], aws_access_key_id is {id}, which is the \
-                     endpoint's own in DIR/{FILE}: allowed is any other",
+                    "the credentials in {} are wrong: in the profile [{}], aws_access_key_id is {id}, as in the \
+                     endpoint's own {FILE} in its data directory: allowed is any other",
                     file.path.display(),
                     key.profile
                 ));

@@ -37,7 +37,8 @@ pub(super) struct BroughtKey {
 }
 
 impl KeyFile {
-    /// Reads a file, and warns when others than its owner may. The error names the file, the profile, and what is allowed.
+    /// Reads a file, and warns when others than its owner may. The error names the file, the profile, and what is
+    /// allowed.
     pub fn read(path: &Path) -> Result<Self, String> {
         let unreadable = |error| format!("can't read the credentials in {}: {error}", path.display());
         let mut file = File::open(path).map_err(unreadable)?;

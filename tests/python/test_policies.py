@@ -286,9 +286,9 @@ def test_session_tokens(keyed):
     """6: a temporary key needs its token, a permanent one has none."""
     _, client = keyed
     client("temporary").list_vaults()
-    for wrong in (client("temporary", token=None), client("temporary", token="x"), client("second", token="token/of==")):
+    for profile, token in (("temporary", None), ("temporary", "x"), ("second", "token/of==")):
         with pytest.raises(botocore.exceptions.ClientError) as refused:
-            wrong.list_vaults()
+            client(profile, token=token).list_vaults()
         assert refused.value.response["Error"]["Code"] == "UnrecognizedClientException"
 
 
@@ -310,7 +310,7 @@ def test_users(keyed):
         (None, "can't read the credentials in {file}: No such file or directory"),
         ("", "the credentials in {file} are wrong: there is no profile"),
         ("[x]\naws_access_key_id = A\n", "in the profile [x], aws_secret_access_key is missing"),
-        (KEYS + KEYS.replace("[", "[other-"), "in the profile [other-second], aws_access_key_id is SECOND, as in [second]"),
+        (KEYS + KEYS.replace("[", "[my-"), "in the profile [my-second], aws_access_key_id is SECOND, as in [second]"),
         (KEYS.replace(OTHER, "1234"), 'in the profile [temporary], aws_account_id is "1234": allowed are 12 digits'),
     ],
     ids=["missing", "empty", "no secret", "twice", "account"],
