@@ -3,6 +3,7 @@
 
 mod archive;
 mod ask;
+mod capacity;
 mod completions;
 mod config;
 mod download;
@@ -17,6 +18,7 @@ mod ls;
 mod man;
 mod mount;
 mod output;
+mod policy;
 mod put;
 mod rebuild;
 mod restore;
@@ -77,6 +79,8 @@ enum Commands {
     Archive(archive::Archive),
     Job(job::Job),
     Upload(upload::Upload),
+    Policy(policy::Policy),
+    Capacity(capacity::Capacity),
     Rebuild(rebuild::Rebuild),
     Serve(serve::Serve),
     Config(config::Config),
@@ -125,6 +129,8 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Archive(archive) => archive.run(),
         Commands::Job(job) => job.run(),
         Commands::Upload(upload) => upload.run(),
+        Commands::Policy(policy) => policy.run(),
+        Commands::Capacity(capacity) => capacity.run(),
         Commands::Rebuild(rebuild) => rebuild.run(),
         Commands::Serve(serve) => serve.run(),
         Commands::Config(config) => config.run(),

@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 use std::io::BufReader;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -118,6 +119,16 @@ impl Endpoint {
         let answer = self.run(arguments);
         assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.stderr);
         String::from_utf8(answer.stdout).expect("text")
+    }
+
+    /// Runs a command that has to go well with `input`; what it prints.
+    pub fn ok_with(&self, arguments: &[&str], input: &str) -> String {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).expect("text")
     }
 
     /// Runs a command that has to go well and prints JSON.
