@@ -26,22 +26,28 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
-/// A wait that asks again and again: often at first, once a second later, until a deadline if there is one.
+/// A wait that asks again and again: often at first, more seldom later, until a deadline if there is one.
 pub struct Patience {
     started: Instant,
+    longest: Duration,
     limit: Option<Duration>,
 }
 
 impl Patience {
-    /// Patience for `limit`, or without end.
+    /// Patience for `limit`, or without end, with a daemon: it is asked at least once a second.
     pub fn new(limit: Option<Duration>) -> Self {
-        Patience { started: Instant::now(), limit }
+        Patience { started: Instant::now(), longest: Duration::from_secs(1), limit }
+    }
+
+    /// The same with the service, which counts requests: it is asked at least once a minute.
+    pub fn with_service(limit: Option<Duration>) -> Self {
+        Patience { longest: Duration::from_secs(60), ..Patience::new(limit) }
     }
 
     /// Waits until it is time to ask again; once the limit has passed, fails with "timed out" and what isn't done.
     pub async fn wait(&self, unfinished: impl FnOnce() -> String) -> Result<(), Failure> {
         // In proportion: what took a second is known to be done after 1.1, and what takes hours isn't asked for every moment.
-        let mut pause = (self.started.elapsed() / 10).clamp(Duration::from_millis(20), Duration::from_secs(1));
+        let mut pause = (self.started.elapsed() / 10).clamp(Duration::from_millis(20), self.longest);
         if let Some(limit) = self.limit {
             let left = limit.saturating_sub(self.started.elapsed());
             if left.is_zero() {

@@ -1,25 +1,33 @@
 //! The command line: clap definitions, one file a subcommand. A command talks to a running daemon through its control
-//! socket; `mount` and `serve` become one.
+//! socket; `mount` and `serve` become one. Those that use [`service`] ask the service itself, and no mount.
 
+mod archive;
 mod ask;
+mod capacity;
 mod completions;
 mod config;
+mod download;
 mod evict;
 pub mod exit;
 mod flush;
 mod helper;
 mod inventory;
+mod job;
 mod logging;
 mod ls;
 mod man;
 mod mount;
 mod output;
+mod policy;
+mod put;
 mod rebuild;
 mod restore;
 mod serve;
+mod service;
 mod settings;
 mod status;
 mod umount;
+mod upload;
 mod vault;
 
 use std::ffi::OsString;
@@ -68,6 +76,11 @@ enum Commands {
     Restore(restore::Restore),
     Vault(vault::Vault),
     Inventory(inventory::Inventory),
+    Archive(archive::Archive),
+    Job(job::Job),
+    Upload(upload::Upload),
+    Policy(policy::Policy),
+    Capacity(capacity::Capacity),
     Rebuild(rebuild::Rebuild),
     Serve(serve::Serve),
     Config(config::Config),
@@ -113,6 +126,11 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Restore(restore) => restore.run(),
         Commands::Vault(vault) => vault.run(),
         Commands::Inventory(inventory) => inventory.run(),
+        Commands::Archive(archive) => archive.run(),
+        Commands::Job(job) => job.run(),
+        Commands::Upload(upload) => upload.run(),
+        Commands::Policy(policy) => policy.run(),
+        Commands::Capacity(capacity) => capacity.run(),
         Commands::Rebuild(rebuild) => rebuild.run(),
         Commands::Serve(serve) => serve.run(),
         Commands::Config(config) => config.run(),

@@ -1,14 +1,20 @@
-//! `glacierfs vault`: the account's vaults.
+//! `glacierfs vault`: the account's vaults, through a mount, and what is set on them, without one.
+
+mod lock;
+mod notify;
+mod policy;
+mod tag;
 
 use std::path::PathBuf;
 
 use super::ask;
+use super::exit::Code;
 use super::exit::Failure;
 use super::output;
 use crate::control::wire;
 use crate::util::size;
 
-/// Create, list, describe and delete vaults
+/// Create, list, describe and delete vaults; their tags, policies, locks and notifications
 #[derive(Debug, clap::Args)]
 pub struct Vault {
     #[command(subcommand)]
@@ -20,6 +26,17 @@ pub struct Vault {
 
 #[derive(Debug, clap::Subcommand)]
 enum Commands {
+    #[command(flatten)]
+    Mounted(Mounted),
+    Tag(tag::Tag),
+    Policy(policy::Policy),
+    Lock(lock::Lock),
+    Notify(notify::Notify),
+}
+
+/// What a mount does, so that it knows.
+#[derive(Debug, clap::Subcommand)]
+enum Mounted {
     /// Create a vault; the same as mkdir in the mount's root
     Create {
         /// 1 to 255 letters, digits, "-", "_" and "."
@@ -52,17 +69,33 @@ enum Commands {
 
 impl Vault {
     pub fn run(self) -> Result<(), Failure> {
-        let mount: Vec<_> = self.mount.into_iter().collect();
-        ask::ask(&mount, async |client, _| match self.command {
-            Commands::Create { name } => {
+        if let (Some(_), false) = (&self.mount, matches!(self.command, Commands::Mounted(_))) {
+            let message = "--mount has no meaning here: this command asks the service itself";
+            return Err(Failure::new(Code::Usage, message));
+        }
+        match self.command {
+            Commands::Mounted(command) => command.run(self.mount),
+            Commands::Tag(tag) => tag.run(),
+            Commands::Policy(policy) => policy.run(),
+            Commands::Lock(lock) => lock.run(),
+            Commands::Notify(notify) => notify.run(),
+        }
+    }
+}
+
+impl Mounted {
+    fn run(self, mount: Option<PathBuf>) -> Result<(), Failure> {
+        let mount: Vec<_> = mount.into_iter().collect();
+        ask::ask(&mount, async |client, _| match self {
+            Mounted::Create { name } => {
                 let vault = client.create_vault(&name).await?;
                 output::print(&format!("Created {}.\n", vault.arn))
             }
-            Commands::List { json: true } => output::print_json(&client.vaults().await?),
-            Commands::List { json: false } => output::print(&list(&client.vaults().await?)),
-            Commands::Describe { name, json: true } => output::print_json(&client.vault(&name).await?),
-            Commands::Describe { name, json: false } => output::print(&describe(&client.vault(&name).await?)),
-            Commands::Delete { name } => {
+            Mounted::List { json: true } => output::print_json(&client.vaults().await?),
+            Mounted::List { json: false } => output::print(&list(&client.vaults().await?)),
+            Mounted::Describe { name, json: true } => output::print_json(&client.vault(&name).await?),
+            Mounted::Describe { name, json: false } => output::print(&describe(&client.vault(&name).await?)),
+            Mounted::Delete { name } => {
                 client.delete_vault(&name).await?;
                 output::print(&format!("Deleted {name}.\n"))
             }

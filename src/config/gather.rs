@@ -184,7 +184,7 @@ impl Gathered {
         F::collect(typed).ok_or_else(|| missing(key))
     }
 
-    fn get(&self, key: &str) -> Option<&Entry> {
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
         self.entries.get(key)
     }
 

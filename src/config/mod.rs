@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod gather;
 mod options;
+mod service;
 mod table;
 mod value;
 
@@ -23,6 +24,7 @@ pub use gather::Gathered;
 pub use gather::Inputs;
 pub use gather::Source;
 pub use options::MountOptions;
+pub use service::Service;
 pub use table::Config;
 pub use table::Default;
 pub use table::Kind;

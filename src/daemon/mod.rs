@@ -9,6 +9,7 @@
 
 pub mod ready;
 
+mod connect;
 mod state;
 mod tasks;
 
@@ -24,6 +25,7 @@ use tokio::sync::Notify;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use connect::service;
 use state::StateDir;
 
 use crate::cache::Cache;
@@ -35,9 +37,6 @@ use crate::control::server::Daemon;
 use crate::fs;
 use crate::fs::Fs;
 use crate::fuse;
-use crate::glacier::client;
-use crate::glacier::client::Client;
-use crate::glacier::credentials::CredentialSource;
 use crate::recall;
 use crate::recall::Recall;
 use crate::server::RetrievalDelays;
@@ -53,6 +52,7 @@ use crate::util::clock::Clock;
 use crate::vault;
 use crate::vault::Vaults;
 
+pub use connect::connect;
 pub use state::StateError;
 
 /// How long the first start waits for the service's list of vaults.
@@ -131,7 +131,8 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     let store = Store::open(&store_dir).map_err(|error| Error::Failed(format!("{}: {error}", store_dir.display())))?;
     let store = Arc::new(store);
     let embedded = embedded(&config).await?;
-    let client = client(&config, embedded.as_ref()).await?;
+    let client =
+        connect(service(&config), embedded.as_ref()).await.map_err(|error| Error::Failed(error.to_string()))?;
     let endpoint = client.endpoint().to_owned();
     let service: Arc<dyn ArchiveService> = Arc::new(Glacier::new(client));
 
@@ -309,17 +310,6 @@ async fn embedded(config: &Config) -> Result<Option<Server>, Error> {
     }
     let server = Server::start(settings, Clock::real()).await.map_err(|error| Error::Failed(error.to_string()))?;
     Ok(Some(server))
-}
-
-async fn client(config: &Config, embedded: Option<&Server>) -> Result<Client, Error> {
-    let credentials = match embedded {
-        Some(server) => CredentialSource::fixed(server.credentials().clone()),
-        None => CredentialSource::aws(&config.region, config.profile.as_deref()).await,
-    };
-    let mut settings = client::Config::new(config.region.clone(), credentials);
-    settings.endpoint = embedded.map(Server::url).or_else(|| config.endpoint.clone());
-    settings.account = config.account.clone();
-    Client::new(settings).map_err(|error| Error::Failed(error.to_string()))
 }
 
 /// Asks the service for its vaults. A service that refuses us is a reason not to start only while there is nothing here
