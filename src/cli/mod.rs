@@ -1,5 +1,5 @@
 //! The command line: clap definitions, one file a subcommand. A command talks to a running daemon through its control
-//! socket; `mount` and `serve` become one. Those that use [`service`] ask the service itself, and no mount.
+//! socket; `mount` and `serve` become one. Those that use `service` ask the service itself, and no mount.
 
 mod archive;
 mod ask;

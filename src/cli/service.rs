@@ -6,6 +6,9 @@ use std::io::IsTerminal;
 use std::io::Write;
 use std::path::PathBuf;
 
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+
 use super::ask;
 use super::exit::Code;
 use super::exit::Failure;
@@ -39,7 +42,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Runs `question` with a client of the service.
+    /// Runs `question` with a client of the service, unless a signal ends it.
     pub fn ask<T>(self, question: impl AsyncFnOnce(Client) -> Result<T, Failure>) -> Result<T, Failure> {
         let flags = [
             ("region", self.region),
@@ -49,7 +52,15 @@ impl Service {
         ];
         let flags = flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
         let service = config::gather(flags, MountOptions::default(), self.config)?.service()?;
-        ask::block_on(async { question(daemon::connect(service, None).await?).await })
+        ask::block_on(async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            // What is dropped in the middle cleans up after itself.
+            tokio::select! {
+                answer = async { question(daemon::connect(service, None).await?).await } => answer,
+                _ = tokio::signal::ctrl_c() => Err(Failure::new(Code::Failed, "interrupted")),
+                _ = terminate.recv() => Err(Failure::new(Code::Failed, "terminated")),
+            }
+        })
     }
 }
 

@@ -1,6 +1,12 @@
 //! Archives, jobs and uploads.
 
+use std::io::BufRead;
+use std::io::BufReader;
+use std::process::Stdio;
+
 use glacierfs::glacier::treehash::tree_hash;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use crate::setup::Endpoint;
 use crate::setup::bare;
@@ -151,6 +157,25 @@ fn waiting_ends_with_the_timeout() {
     let jobs = endpoint.json(&["job", "list", "photos", "--in-progress", "--json"]);
     let job = jobs[0]["JobId"].as_str().expect("an ID");
     endpoint.refused(&["job", "output", "photos", job], 7, "not currently available");
+}
+
+/// Promise: a wait that is interrupted says so and ends with its documented code, and the job stays.
+#[test]
+fn waiting_can_be_interrupted() {
+    let endpoint = Endpoint::with(&["--retrieval-delay", "all=1h"]);
+    let archive = endpoint.ok(&["archive", "put", "photos", &endpoint.file("a", b"x")]);
+    let mut command = endpoint.command(&["archive", "get", "photos", archive.trim()]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut stderr = BufReader::new(child.stderr.take().expect("its messages"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("a line");
+    assert!(line.ends_with(" has begun\n"), "{line}");
+    let pid = Pid::from_raw(child.id().try_into().expect("a process ID"));
+    nix::sys::signal::kill(pid, Signal::SIGINT).expect("it runs");
+    line.clear();
+    stderr.read_line(&mut line).expect("a line");
+    assert_eq!((line.as_str(), child.wait().expect("it ends").code()), ("glacierfs: interrupted\n", Some(1)));
+    assert!(endpoint.ok(&["job", "list", "photos"]).contains("InProgress"));
 }
 
 /// Promise: uploads are listed with their parts for people and programs, and aborted only with --yes.
