@@ -18,6 +18,9 @@ use crate::glacier::treehash::TreeHasher;
 use crate::glacier::wire::Action;
 use crate::util::size;
 
+/// How often an output is asked for again while no byte of it comes.
+const TRIES: u32 = 5;
+
 /// The bytes from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -73,14 +76,30 @@ pub async fn download(
     let mut target = Target::new(file)?;
     let answer = client.get_job_output(vault, job, range.map(|range| range.first..=range.last)).await?;
     let expected = answer.tree_hash.or(if range.is_none() { description.tree_hash } else { None });
+    let end = answer.content_range.map(|(_, last, _)| last.saturating_add(1)).or(answer.len);
+    let first = range.map_or(0, |range| range.first);
     let bar = output::bytes_bar("reading");
-    bar.set_length(answer.len.unwrap_or_default());
-    let (mut stream, mut hasher, mut bytes) = (answer.stream, TreeHasher::new(), 0);
-    while let Some(piece) = stream.try_next().await? {
-        hasher.update(&piece);
-        target.write(&piece)?;
-        bytes += piece.len() as u64;
-        bar.set_position(bytes);
+    bar.set_length(end.unwrap_or_default().saturating_sub(first));
+    let (mut stream, mut hasher, mut bytes, mut tries) = (answer.stream, TreeHasher::new(), 0, 0);
+    loop {
+        match stream.try_next().await {
+            Ok(None) => break,
+            Ok(Some(piece)) => {
+                hasher.update(&piece);
+                target.write(&piece)?;
+                bytes += piece.len() as u64;
+                bar.set_position(bytes);
+                tries = 0;
+            }
+            // What broke off goes on where it was, where there is more and the service has said how much.
+            Err(error) => match end.filter(|end| first + bytes < *end && tries < TRIES && error.is_retryable()) {
+                Some(end) => {
+                    tries += 1;
+                    stream = client.get_job_output(vault, job, Some(first + bytes..=end - 1)).await?.stream;
+                }
+                None => return Err(error.into()),
+            },
+        }
     }
     bar.finish_and_clear();
     let found = hasher.finish();

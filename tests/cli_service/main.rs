@@ -2,5 +2,6 @@
 
 mod account;
 mod archives;
+mod faults;
 mod setup;
 mod vaults;
