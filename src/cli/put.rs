@@ -16,17 +16,15 @@ use super::output;
 use super::service::perhaps_done;
 use crate::glacier::client::Client;
 use crate::glacier::client::MAX_PART;
-use crate::glacier::client::MAX_PARTS;
 use crate::glacier::client::Payload;
 use crate::glacier::treehash::TreeHash;
 use crate::glacier::treehash::combine;
+use crate::service::Glacier;
+use crate::service::MULTIPART;
+use crate::service::USUAL_PART;
 use crate::util::size;
 use crate::util::size::MIB;
 
-/// From this size on a file goes in parts, as in a mount.
-const MULTIPART: u64 = 64 * MIB;
-/// The part size that is chosen for a file that fits into that many, as in a mount.
-const USUAL_PART: u64 = 16 * MIB;
 /// Parts sent at the same time.
 const AT_ONCE: usize = 4;
 
@@ -77,8 +75,7 @@ pub async fn put(
         let id = id.map_err(|error| perhaps_done(error, "the vault's next inventory lists it then"))?;
         (id, hash.tree_hash)
     } else {
-        let enough = size.div_ceil(MAX_PARTS).max(part_size.unwrap_or(USUAL_PART)).checked_next_power_of_two();
-        let part_size = enough.filter(|part_size| *part_size <= MAX_PART);
+        let part_size = Glacier::LIMITS.part_size(size, part_size.unwrap_or(USUAL_PART));
         let part_size =
             part_size.ok_or_else(|| wrong(format!("its {size} bytes are more than an archive can have")))?;
         let upload = client.initiate_multipart_upload(vault, description, part_size).await?;

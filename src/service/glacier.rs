@@ -32,6 +32,9 @@ const ITEMS: usize = 256;
 pub struct Glacier(Client);
 
 impl Glacier {
+    /// How large archives and their parts can be.
+    pub const LIMITS: Limits = Limits { max_put: MAX_PART, min_part: LEAF, max_part: MAX_PART, max_parts: MAX_PARTS };
+
     /// The archive service behind `client`.
     pub fn new(client: Client) -> Self {
         Glacier(client)
@@ -147,7 +150,7 @@ impl ArchiveService for Glacier {
     }
 
     fn limits(&self) -> Limits {
-        Limits { max_put: MAX_PART, min_part: LEAF, max_part: MAX_PART, max_parts: MAX_PARTS }
+        Glacier::LIMITS
     }
 
     fn vaults(&self) -> BoxFuture<'_, Result<Vec<Vault>>> {

@@ -22,6 +22,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
+use crate::util::size::MIB;
+
 pub use self::glacier::Glacier;
 pub use crate::glacier::client::Payload;
 pub use crate::glacier::description;
@@ -127,6 +129,11 @@ pub struct Limits {
     /// The most parts of an archive.
     pub max_parts: u64,
 }
+
+/// From this size on a file goes in parts.
+pub const MULTIPART: u64 = 64 * MIB;
+/// The part size that is chosen for a file that fits into that many.
+pub const USUAL_PART: u64 = 16 * MIB;
 
 impl Limits {
     /// The smallest part size that is at least `wanted` bytes and enough for an archive of `size` bytes; `None` if there

@@ -20,17 +20,15 @@ use crate::catalog::State;
 use crate::catalog::Upload;
 use crate::catalog::now;
 use crate::service::Kind;
+use crate::service::MULTIPART;
 use crate::service::Payload;
 use crate::service::PayloadHash;
 use crate::service::TreeHash;
+use crate::service::USUAL_PART;
 use crate::service::description;
 use crate::service::treehash;
 use crate::util::size::MIB;
 
-/// From this size on a file goes in parts.
-const MULTIPART: u64 = 64 * MIB;
-/// The part size that is chosen for a file that fits into that many.
-const USUAL_PART: u64 = 16 * MIB;
 /// Up to this size a file is read once, into memory, and hashed and sent from there.
 const IN_MEMORY: u64 = MIB;
 
