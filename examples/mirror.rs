@@ -4,9 +4,10 @@
 //!     mirror DIRECTORY MOUNTPOINT        until it is unmounted
 //!
 //! It does what a mirror must and nothing else: every request is one system call or two on the directory behind it. No
-//! passthrough, no writeback cache, no catalog, no extended attributes; the kernel may keep names, attributes, pages and
-//! listings for an hour, since nobody else changes that directory. What glacierfs takes longer than this, it takes for its
-//! catalog and its spool; what both take longer than the disk, FUSE takes.
+//! passthrough, no writeback cache, no catalog; the kernel may keep names, attributes, pages and listings for an hour,
+//! since nobody else changes that directory. It has extended attributes, as the disk has, so that the kernel sends it the
+//! same requests as glacierfs. What glacierfs takes longer than this, it takes for its catalog and its spool; what both
+//! take longer than the disk, FUSE takes.
 //!
 //! The directory has to be on one file system: inode numbers are those of the files.
 
@@ -185,12 +186,25 @@ fn empty(result: io::Result<()>, reply: ReplyEmpty) {
     }
 }
 
+/// Answers with what `get` puts into a buffer of `size` bytes; with its length alone when that is 0.
+fn xattr(size: u32, reply: ReplyXattr, get: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>) {
+    let mut value = vec![0; size as usize];
+    match get(&mut value) {
+        Ok(length) if size == 0 => reply.size(length as u32),
+        Ok(length) => reply.data(&value[..length]),
+        Err(error) => reply.error(io::Error::from(error).into()),
+    }
+}
+
 impl Filesystem for Mirror {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
         // What the kernel lacks it goes without.
         let _ = config.add_capabilities(InitFlags::FUSE_DO_READDIRPLUS);
         let _ = config.add_capabilities(InitFlags::FUSE_PARALLEL_DIROPS);
         let _ = config.add_capabilities(InitFlags::FUSE_CACHE_SYMLINKS);
+        // Or it would ask for `security.capability` before each write, not only a file's first. (That set-ID bits are to
+        // be cleared then is left out: no benchmark has any.)
+        let _ = config.add_capabilities(InitFlags::FUSE_HANDLE_KILLPRIV_V2);
         let _ = config.set_max_write(1 << 20);
         Ok(())
     }
@@ -439,6 +453,35 @@ impl Filesystem for Mirror {
     fn releasedir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
         write(&self.listings).remove(&fh.0);
         reply.ok();
+    }
+
+    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let path = self.path(ino);
+        xattr(size, reply, |value| rustix::fs::lgetxattr(&path, name, value));
+    }
+
+    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let path = self.path(ino);
+        xattr(size, reply, |list| rustix::fs::llistxattr(&path, list));
+    }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        // Two bits.
+        let flags = rustix::fs::XattrFlags::from_bits_retain(flags as u32);
+        empty(rustix::fs::lsetxattr(self.path(ino), name, value, flags).map_err(io::Error::from), reply);
+    }
+
+    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        empty(rustix::fs::lremovexattr(self.path(ino), name).map_err(io::Error::from), reply);
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {

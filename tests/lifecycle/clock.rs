@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::Place;
-use super::Serve;
-use super::finished;
-use super::within;
+use super::support::Place;
+use super::support::Serve;
+use super::support::finished;
+use super::support::within;
 
 /// Where Debian's package faketime puts the library that shifts a program's clock.
 const LIBRARY: [&str; 2] =

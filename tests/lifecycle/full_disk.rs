@@ -8,9 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::Place;
-use super::Serve;
-use super::within;
+use super::support::Place;
+use super::support::Serve;
+use super::support::within;
 
 const MIB: usize = 1 << 20;
 

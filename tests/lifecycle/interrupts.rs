@@ -13,9 +13,9 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::PATIENCE;
-use super::Place;
-use super::until;
+use super::support::PATIENCE;
+use super::support::Place;
+use super::support::until;
 
 /// Programs that are ended with the test, whatever becomes of it.
 struct Readers(Vec<Child>);

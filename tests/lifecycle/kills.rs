@@ -10,12 +10,12 @@ use nix::sys::signal::kill;
 use rand::RngExt;
 use rand::SeedableRng;
 
-use super::Place;
-use super::Serve;
 use super::forwarder::Exchange;
 use super::forwarder::Forwarder;
-use super::until;
-use super::within;
+use super::support::Place;
+use super::support::Serve;
+use super::support::until;
+use super::support::within;
 
 /// Files that go in.
 const FILES: usize = 200;

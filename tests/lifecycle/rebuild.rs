@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
-use super::Place;
+use super::support::Place;
 
 /// What a rebuilt file has to have: size, seconds and nanoseconds of its modification, mode, owner and group.
 type Told = (u64, i64, i64, u32, u32, u32);

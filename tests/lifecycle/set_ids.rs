@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::Place;
+use super::support::Place;
 
 /// What is done to the file `f`, and by whom: `nobody` or root.
 const CASES: [(&str, &str, &str); 9] = [

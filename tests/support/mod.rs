@@ -1,0 +1,184 @@
+//! What tests of the mount share: a place with a mount point, the program, and an endpoint. Needs /dev/fuse, and fails without
+//! it. Each test program takes it in by its path, and none uses all of it.
+
+#![allow(dead_code)]
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+/// Longest wait for anything in a test.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A directory of a test's own, with a mount point in it. What is still mounted at the end is taken away.
+pub struct Place {
+    pub directory: tempfile::TempDir,
+}
+
+pub struct Done {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        assert!(Path::new("/dev/fuse").exists(), "there is no /dev/fuse, and nothing can be tested without it");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir(directory.path().join("mnt")).expect("a mount point");
+        Place { directory }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn mnt(&self) -> PathBuf {
+        self.path("mnt")
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_glacierfs"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.directory.path())
+            .env("PATH", std::env::var("PATH").unwrap_or_default());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Done {
+        finished(&mut self.command(arguments))
+    }
+
+    /// Runs a command that has to end well; its output.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let done = self.run(arguments);
+        assert_eq!(done.code, 0, "glacierfs {arguments:?}: {}{}\n{}", done.stdout, done.stderr, self.log());
+        done.stdout
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        self.path(name).to_string_lossy().into_owned()
+    }
+
+    /// Mounts an embedded endpoint in the background.
+    pub fn mount(&self, more: &[&str]) -> Done {
+        let (local, state, mnt) = (self.text("vaults"), self.text("state"), self.text("mnt"));
+        let mut arguments =
+            vec!["mount", "--local", &local, "--state", &state, "--retrieval-delay", "all=0s", "--daemon"];
+        arguments.extend(more);
+        arguments.push(&mnt);
+        self.run(&arguments)
+    }
+
+    /// The command that mounts the vaults of an endpoint in another process, in the background.
+    pub fn endpoint_mount(&self, url: &str, more: &[&str]) -> Command {
+        let (state, mnt) = (self.text("state"), self.text("mnt"));
+        let mut arguments = vec!["mount", "--endpoint", url, "--region", "us-east-1", "--state", &state, "--daemon"];
+        arguments.extend(more);
+        arguments.push(&mnt);
+        let mut command = self.command(&arguments);
+        command.env("AWS_SHARED_CREDENTIALS_FILE", self.path("served/credentials")).env("AWS_PROFILE", "glacierfs");
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        command
+    }
+
+    pub fn mount_endpoint(&self, url: &str, more: &[&str]) {
+        let done = finished(&mut self.endpoint_mount(url, more));
+        assert_eq!(done.code, 0, "{}{}", done.stderr, self.log());
+    }
+
+    pub fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.ok(&["status", "--json", &self.text("mnt")])).expect("a status is JSON")
+    }
+
+    pub fn pid(&self) -> Pid {
+        let pid = self.status()["pid"].as_i64().expect("a process ID");
+        Pid::from_raw(i32::try_from(pid).expect("a process ID"))
+    }
+
+    pub fn is_mounted(&self) -> bool {
+        let table = std::fs::read_to_string("/proc/self/mountinfo").expect("the mount table");
+        table.lines().any(|line| line.contains(&self.text("mnt")) && line.contains("fuse.glacierfs"))
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("state/daemon.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_mounted() {
+            let _ = self.command(&["umount", "--drain", "0", "--timeout", "10s", &self.text("mnt")]).output();
+        }
+        if self.is_mounted() {
+            let _ = Command::new("umount").arg("-l").arg(self.mnt()).output();
+        }
+    }
+}
+
+pub fn finished(command: &mut Command) -> Done {
+    let output = command.output().expect("the program starts");
+    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+    let code = output.status.code().expect("no signal ends it");
+    Done { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+pub fn until(what: &str, condition: impl FnMut() -> bool) {
+    within(PATIENCE, what, condition);
+}
+
+pub fn within(patience: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < patience, "{what} didn't happen within {patience:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// `glacierfs serve` in a process of its own.
+pub struct Serve {
+    pub child: Child,
+    pub url: String,
+}
+
+impl Serve {
+    pub fn start(place: &Place, listen: &str) -> Self {
+        Serve::start_with(place, listen, "all=0s")
+    }
+
+    pub fn start_with(place: &Place, listen: &str, delay: &str) -> Self {
+        use std::io::BufRead;
+        let data = place.text("served");
+        let mut command = place.command(&["serve", "--data", &data, "--listen", listen, "--log", "warn"]);
+        command.args(["--inventory-interval", "0", "--retrieval-delay", delay]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the endpoint starts");
+        let mut url = String::new();
+        let stdout = child.stdout.take().expect("its output");
+        std::io::BufReader::new(stdout).read_line(&mut url).expect("its address");
+        assert!(url.starts_with("http://127.0.0.1:"), "{url:?}");
+        Serve { child, url: url.trim_end().to_owned() }
+    }
+
+    pub fn stop(&mut self) -> Option<i32> {
+        let _ = kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a process ID")), Signal::SIGTERM);
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
