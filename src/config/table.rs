@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Error;
 use super::gather::Gathered;
 use super::value;
+use crate::util::saved::Saved;
 use crate::util::tier::Tier;
 
 /// How a setting's value is written in a TOML file. Everywhere else a value is text.
@@ -163,6 +164,13 @@ settings! {
         /// How long a closed file rests before it is archived; files deleted or replaced within it never cost an archive.
         "upload-delay" => upload_delay: Duration, Duration, "DURATION", value::duration, Default::Fixed("10s"),
             "0, or a time with its unit such as 10s, 90min, 6h or 2days";
+
+        /// What a close waits for: that what was written is in the spool, or that it is archived and verified. In the latter
+        /// case a close fails when the service refuses the file, and each close makes an archive if something was written.
+        "close" => close: Saved, Text, "WHERE", value::saved, Default::Fixed("spool"), "spool or archived";
+
+        /// What fsync waits for: that the file and its name are on this machine's disk, or that it is archived too.
+        "fsync" => fsync: Saved, Text, "WHERE", value::saved, Default::Fixed("spool"), "spool or archived";
 
         /// Requests that carry file data to the service at the same time.
         "uploads" => uploads: usize, Count, "N", value::uploads, Default::Fixed("8"), "a whole number from 1 to 64";

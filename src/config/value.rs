@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::util::saved::Saved;
 use crate::util::size;
 use crate::util::size::GIB;
 use crate::util::size::MIB;
@@ -86,6 +87,10 @@ pub(super) fn duration_or_none(text: &str) -> Option<Option<Duration>> {
         "none" => Some(None),
         _ => duration(text).filter(|time| !time.is_zero()).map(Some),
     }
+}
+
+pub(super) fn saved(text: &str) -> Option<Saved> {
+    text.parse().ok()
 }
 
 pub(super) fn tier(text: &str) -> Option<Tier> {

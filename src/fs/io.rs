@@ -19,6 +19,7 @@ use super::open::HandleId;
 use super::open::OpenFile;
 use super::open::OpenState;
 use super::open::Opened;
+use super::open::Writing;
 use crate::catalog::Changes;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
@@ -41,6 +42,11 @@ impl Fs {
         };
         let (handle, _) = self.open.open(ino, writes);
         Ok(Opened { handle, cold })
+    }
+
+    /// Whether an open file's handle may write to it.
+    pub fn may_write(&self, handle: HandleId) -> bool {
+        self.open.handle(handle).is_some_and(|(_, writes)| writes)
     }
 
     /// Reads up to `size` bytes at `offset`; fewer only at the end of the file.
@@ -139,10 +145,11 @@ impl Fs {
     }
 
     /// The file of the store to write to: makes an open file dirty if it isn't yet.
-    pub(super) fn dirty(&self, open: &OpenFile, start: Start) -> Result<Arc<File>> {
+    pub(super) fn dirty<'a>(&self, open: &'a OpenFile, start: Start) -> Result<Writing<'a>> {
         let mut state = open.lock();
         if let Bytes::Dirty(_, file) = &state.bytes {
-            return Ok(file.clone());
+            let file = file.clone();
+            return Ok(Writing::begin(open, &mut state, file));
         }
         self.check_room(0)?;
         let inode = self.catalog.inode(open.ino)?;
@@ -183,7 +190,7 @@ impl Fs {
         self.cache.discard(begun.freed);
         let file = Arc::new(file);
         state.bytes = Bytes::Dirty(begun.content, file.clone());
-        Ok(file)
+        Ok(Writing::begin(open, &mut state, file))
     }
 
     /// Finds out where an open file's bytes are. One that is only partly local stays [`Bytes::Unknown`].

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -39,6 +40,8 @@ pub(super) struct OpenState {
     pub(super) handles: u32,
     /// Those of them that may write.
     pub(super) writers: u32,
+    /// Changes of the bytes that are under way ([`Writing`]).
+    pub(super) writing: u32,
     /// Whether the inode has lost its last name.
     pub(super) orphan: bool,
     /// Whether it is among the files to be settled.
@@ -81,6 +84,34 @@ pub(super) enum Bytes {
     Clean(ContentId, Arc<File>),
     /// All in this file, which is being written.
     Dirty(ContentId, Arc<File>),
+}
+
+/// The file of the store to write to, for one change of an open file. Nothing is sealed before it is dropped.
+pub(super) struct Writing<'a> {
+    open: &'a OpenFile,
+    file: Arc<File>,
+}
+
+impl<'a> Writing<'a> {
+    /// Begins a change of `open`, whose state is locked and dirty in `file`.
+    pub(super) fn begin(open: &'a OpenFile, state: &mut OpenState, file: Arc<File>) -> Self {
+        state.writing += 1;
+        Writing { open, file }
+    }
+}
+
+impl Deref for Writing<'_> {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.open.lock().writing -= 1;
+    }
 }
 
 impl OpenFile {

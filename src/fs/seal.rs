@@ -16,6 +16,8 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use super::Fs;
 use super::HandleId;
 use super::Result;
@@ -70,7 +72,7 @@ impl Fs {
     /// # Errors
     /// EBADF for a handle that isn't open.
     pub fn release(&self, handle: HandleId) -> Result<()> {
-        let Some(unsettled) = self.open.close(handle) else { return Err(nix::errno::Errno::EBADF.into()) };
+        let Some(unsettled) = self.open.close(handle) else { return Err(Errno::EBADF.into()) };
         if let Some(file) = unsettled
             && self.closed.push(file) >= BATCH
             && let Ok(_one) = self.closed.settling.try_lock()
@@ -134,38 +136,54 @@ impl Fs {
     fn seal_all(&self, files: &[Arc<OpenFile>]) -> Result<()> {
         // Locked until the catalog knows: nobody writes, opens or changes times meanwhile. No file is twice among them.
         let mut states: Vec<MutexGuard<'_, OpenState>> = files.iter().map(|file| file.lock()).collect();
-        let mut written: Vec<&mut MutexGuard<'_, OpenState>> = Vec::new();
-        let mut seals = Vec::new();
-        for state in &mut states {
-            if let Bytes::Dirty(id, file) = &state.bytes
-                && state.is_to_be_sealed()
-            {
-                let seal = self.what_to_seal(*id, file)?;
-                seals.push(Seal { mtime: state.mtime(seal.mtime), ..seal });
-                written.push(state);
-            }
-        }
-        if !seals.is_empty() {
-            let freed = self.catalog.seal(&seals)?;
-            self.open.count_seals();
-            for state in written {
-                if let Bytes::Dirty(id, file) = &state.bytes {
-                    let gone = freed.iter().any(|(content, _)| content == id);
-                    state.bytes = if gone { Bytes::Unknown } else { Bytes::Clean(*id, file.clone()) };
-                }
-            }
-            self.sealed.notify_one();
-            freed.into_iter().for_each(|(_, file)| self.cache.discard(file));
-        }
+        let closed = states.iter_mut().map(|state| &mut **state).filter(|state| state.is_to_be_sealed());
+        self.seal_states(closed.collect(), self.settings.upload_delay)?;
         states.iter_mut().for_each(|state| state.listed = false);
         Ok(())
     }
 
-    fn what_to_seal(&self, content: ContentId, file: &File) -> Result<Seal> {
-        let meta = file.metadata()?;
-        let due = now().saturating_add(i64::try_from(self.settings.upload_delay.as_nanos()).unwrap_or(i64::MAX));
-        let (mtime, ctime) = (nanos(meta.mtime(), meta.mtime_nsec()), nanos(meta.ctime(), meta.ctime_nsec()));
-        Ok(Seal { content, size: meta.len(), mtime, ctime, due })
+    /// Seals the bytes of an open file as they are, to be archived at once, although it may be written to again: then they
+    /// are what an upload finds if it was quicker, and unwanted if it wasn't. Answers the content that holds them; none if
+    /// there is nothing to archive, since the file is empty, or has lost its name.
+    ///
+    /// # Errors
+    /// EBADF for a handle that isn't open; EAGAIN while somebody is just writing to the file.
+    pub fn seal_open(&self, handle: HandleId) -> Result<Option<ContentId>> {
+        let (open, _) = self.open.handle(handle).ok_or(Errno::EBADF)?;
+        let mut state = open.lock();
+        if state.orphan {
+            return Ok(None);
+        }
+        if state.writing > 0 {
+            return Err(Errno::EAGAIN.into());
+        }
+        self.seal_states(vec![&mut state], Duration::ZERO)?;
+        Ok(self.catalog.inode(open.ino)?.content)
+    }
+
+    /// Seals those of the locked `states` that are dirty; their uploads may start in `delay`.
+    fn seal_states(&self, mut states: Vec<&mut OpenState>, delay: Duration) -> Result<()> {
+        let mut seals = Vec::new();
+        for state in &states {
+            if let Bytes::Dirty(id, file) = &state.bytes {
+                let seal = what_to_seal(*id, file, delay)?;
+                seals.push(Seal { mtime: state.mtime(seal.mtime), ..seal });
+            }
+        }
+        if seals.is_empty() {
+            return Ok(());
+        }
+        let freed = self.catalog.seal(&seals)?;
+        self.open.count_seals();
+        for state in &mut states {
+            if let Bytes::Dirty(id, file) = &state.bytes {
+                let gone = freed.iter().any(|(content, _)| content == id);
+                state.bytes = if gone { Bytes::Unknown } else { Bytes::Clean(*id, file.clone()) };
+            }
+        }
+        self.sealed.notify_one();
+        freed.into_iter().for_each(|(_, file)| self.cache.discard(file));
+        Ok(())
     }
 
     /// Forgets `ino` if it has no name.
@@ -204,6 +222,14 @@ impl Fs {
             }
             other => other?,
         };
-        self.what_to_seal(content.id, &file)
+        what_to_seal(content.id, &file, self.settings.upload_delay)
     }
+}
+
+/// The end of the writing of `content` as `file` is now, to be archived in `delay`.
+fn what_to_seal(content: ContentId, file: &File, delay: Duration) -> Result<Seal> {
+    let meta = file.metadata()?;
+    let due = now().saturating_add(i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX));
+    let (mtime, ctime) = (nanos(meta.mtime(), meta.mtime_nsec()), nanos(meta.ctime(), meta.ctime_nsec()));
+    Ok(Seal { content, size: meta.len(), mtime, ctime, due })
 }

@@ -300,3 +300,33 @@ fn sealing_races_with_attributes() {
         assert_eq!(house.fs.getattr(inode.ino).expect("attributes").mtime, round);
     }
 }
+
+/// Promise: an open file can be archived as it is; not in the middle of a write, not once it has lost its name; and what is
+/// written after that is for another archive.
+#[test]
+fn an_open_file_is_sealed_as_it_is() {
+    let house = house();
+    let (inode, opened) = house.fs.create(house.vault, b"a", 0o644, ME).expect("create");
+    assert_eq!(house.fs.seal_open(opened.handle).expect("empty"), None);
+    house.fs.write(opened.handle, 0, b"first", false).expect("write");
+    {
+        let (open, _) = house.fs.open.handle(opened.handle).expect("open");
+        let _writing = house.fs.dirty(&open, crate::catalog::Start::Keep).expect("a file");
+        let error = house.fs.seal_open(opened.handle).expect_err("in the middle of a write");
+        assert_eq!(error.errno(), nix::errno::Errno::EAGAIN);
+    }
+    let content = house.fs.seal_open(opened.handle).expect("sealed").expect("a content");
+    house.archive(false);
+    assert_eq!(house.fs.seal_open(opened.handle).expect("nothing new"), Some(content));
+    assert_eq!(house.fs.catalog.content(content).expect("row").state, crate::catalog::State::Archived);
+
+    house.fs.write(opened.handle, 5, b" second", false).expect("write");
+    let later = house.fs.seal_open(opened.handle).expect("sealed").expect("a content");
+    assert_ne!(later, content);
+    assert_eq!(house.fs.read(opened.handle, 0, 100).expect("read"), b"first second");
+    house.fs.write(opened.handle, 0, b"F", false).expect("write");
+    house.fs.unlink(house.vault, b"a").expect("unlink");
+    assert_eq!(house.fs.seal_open(opened.handle).expect("nameless"), None);
+    house.close(&opened);
+    assert!(house.fs.getattr(inode.ino).is_err());
+}

@@ -55,6 +55,7 @@ use crate::fs::NAME_MAX;
 use crate::fs::Opened;
 use crate::fs::ROOT;
 use crate::fs::Result;
+use crate::util::saved::Saved;
 
 /// How long the kernel may keep a name or attributes that nobody is changing.
 const LONG: Duration = Duration::from_secs(3600);
@@ -102,10 +103,13 @@ fn caller(req: &Request) -> Caller {
 
 /// A file's pages may stay cached as long as nothing changed it behind the kernel's back, which is announced; a file
 /// that isn't all local is read directly.
-fn open_flags(opened: &Opened) -> FopenFlags {
+fn open_flags(opened: &Opened, close: Saved) -> FopenFlags {
     let cached = if opened.cold { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE };
-    // A close has nothing to wait for: what was written is in the spool, and is sealed after the release.
-    cached | FopenFlags::FOPEN_NOFLUSH
+    match close {
+        // A close has nothing to wait for: what was written is in the spool, and is sealed after the release.
+        Saved::Spool => cached | FopenFlags::FOPEN_NOFLUSH,
+        Saved::Archived => cached,
+    }
 }
 
 /// Whether a change of attributes takes set-ID bits away, which with FUSE_HANDLE_KILLPRIV_V2 is ours to do: one of the owner
@@ -285,10 +289,11 @@ impl fuser::Filesystem for Adapter {
         _flags: i32,
         reply: ReplyCreate,
     ) {
-        let answer = |result: Result<(Inode, Opened)>| match result {
+        let close = self.shared.close;
+        let answer = move |result: Result<(Inode, Opened)>| match result {
             // The kernel drops these attributes itself at the first write, and then gets some that it may not keep.
             Ok((inode, opened)) => {
-                reply.created(&LONG, &attr(&inode), GENERATION, FileHandle(opened.handle), open_flags(&opened))
+                reply.created(&LONG, &attr(&inode), GENERATION, FileHandle(opened.handle), open_flags(&opened, close))
             }
             Err(error) => reply.error(errno(&error)),
         };
@@ -306,7 +311,7 @@ impl fuser::Filesystem for Adapter {
     fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let writes = flags.acc_mode() != OpenAccMode::O_RDONLY;
         match self.shared.fs.open(ino.0, writes) {
-            Ok(opened) => reply.opened(FileHandle(opened.handle), open_flags(&opened)),
+            Ok(opened) => reply.opened(FileHandle(opened.handle), open_flags(&opened, self.shared.close)),
             Err(error) => reply.error(errno(&error)),
         }
     }
@@ -366,9 +371,14 @@ impl fuser::Filesystem for Adapter {
         }
     }
 
-    fn flush(&self, _req: &Request, _ino: INodeNo, _fh: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
-        // What was written is in the spool already, and is sealed after the last close.
-        reply.ok();
+    fn flush(&self, req: &Request, _ino: INodeNo, fh: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
+        match self.shared.close {
+            // Otherwise it is in the spool already, and is sealed after the last close.
+            Saved::Archived if self.shared.fs.may_write(fh.0) => {
+                self.shared.wait(req.pid(), self.shared.clone().archive(fh.0), move |result| empty(result, reply));
+            }
+            Saved::Spool | Saved::Archived => reply.ok(),
+        }
     }
 
     fn release(
@@ -384,10 +394,15 @@ impl fuser::Filesystem for Adapter {
         empty(self.shared.fs.release(fh.0), reply);
     }
 
-    fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+    fn fsync(&self, req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
         // A disk's sync takes long: not on a worker.
-        let fs = self.shared.fs.clone();
-        self.shared.runtime.spawn_blocking(move || empty(fs.fsync(fh.0), reply));
+        let (shared, tid) = (self.shared.clone(), req.pid());
+        self.shared.runtime.spawn_blocking(move || match (shared.fs.fsync(fh.0), shared.fsync) {
+            (Ok(()), Saved::Archived) => {
+                shared.wait(tid, shared.clone().archive(fh.0), move |result| empty(result, reply));
+            }
+            (result, _) => empty(result, reply),
+        });
     }
 
     fn opendir(&self, _req: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {

@@ -10,9 +10,16 @@ use tokio::sync::watch;
 use super::watch::interrupted;
 use crate::fs::Error;
 use crate::fs::Fs;
+use crate::fs::HandleId;
 use crate::fs::Result;
 use crate::recall::Recall;
+use crate::upload::NotArchived;
+use crate::upload::Uploads;
+use crate::util::saved::Saved;
 use crate::vault::Vaults;
+
+/// How long a file that is being written to is left alone before it is looked at again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// What the adapter works with.
 pub struct Shared {
@@ -22,6 +29,12 @@ pub struct Shared {
     pub recall: Arc<Recall>,
     /// Makes and deletes vaults.
     pub vaults: Arc<Vaults>,
+    /// Archives what was written, for a close or fsync that waits for it.
+    pub uploads: Arc<Uploads>,
+    /// What a close waits for.
+    pub close: Saved,
+    /// What an fsync waits for.
+    pub fsync: Saved,
     /// Where parked requests wait.
     pub runtime: Handle,
     /// How long a request waits for a recall at most; none: as long as it takes.
@@ -75,6 +88,34 @@ impl Shared {
             };
             finish(result);
         });
+    }
+
+    /// Archives what was written so far to the file behind `handle`.
+    pub(super) async fn archive(self: Arc<Self>, handle: HandleId) -> Result<()> {
+        loop {
+            let fs = self.fs.clone();
+            let sealed = tokio::task::spawn_blocking(move || fs.seal_open(handle)).await;
+            let content = match sealed.unwrap_or(Err(Errno::EIO.into())) {
+                Ok(None) => return Ok(()),
+                Ok(Some(content)) => content,
+                Err(Error::Errno(Errno::EAGAIN)) => {
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            match self.uploads.archive(content).await {
+                Ok(()) => return Ok(()),
+                Err(NotArchived::Overtaken) => tokio::time::sleep(AGAIN).await,
+                Err(NotArchived::Catalog(error)) => return Err(error.into()),
+                Err(NotArchived::Refused(reason)) => {
+                    log::error!(
+                        "a close or fsync that was to mean archived failed, the file stays in the queue: {reason}"
+                    );
+                    return Err(Errno::EIO.into());
+                }
+            }
+        }
     }
 
     /// Waits until what was `lacking` is there.

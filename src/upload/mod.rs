@@ -11,6 +11,7 @@
 //! archive of the old bytes, if it still comes to be, goes to the trash.
 
 mod send;
+mod wait;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,8 +28,11 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::sync::Semaphore;
+use tokio::sync::broadcast;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+pub use wait::NotArchived;
 
 use crate::cache::Cache;
 use crate::catalog;
@@ -50,6 +54,8 @@ const FILE: Backoff = Backoff { first: Duration::from_secs(2), cap: Duration::fr
 const VAULT: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
 /// Between tries of a vault where somebody must change something first.
 const DENIED: Backoff = Backoff { first: Duration::from_secs(60), cap: Duration::from_secs(600) };
+/// How many ends of tries may be untold to who waits for them; who misses one looks at the catalog a little later.
+const UNTOLD: usize = 256;
 /// How often uploads that nobody wants any more are aborted.
 const TIDY: Duration = Duration::from_secs(60);
 
@@ -81,6 +87,8 @@ pub struct Uploads {
     requests: Semaphore,
     /// Rung when something new waits.
     sealed: Arc<Notify>,
+    /// Tells how tries end.
+    ended: broadcast::Sender<wait::Ended>,
     active: Mutex<HashMap<ContentId, Arc<Active>>>,
     paused: Mutex<HashMap<VaultId, Pause>>,
     rate: Arc<Rate>,
@@ -185,6 +193,7 @@ impl Uploads {
             settings,
             requests: Semaphore::new(settings.requests),
             sealed,
+            ended: broadcast::Sender::new(UNTOLD),
             active: Mutex::default(),
             paused: Mutex::default(),
             rate: Arc::default(),
@@ -339,22 +348,29 @@ impl Uploads {
         let _busy = Busy { uploads: &self, content: sealed.content.id };
         let result = self.send(&sealed, &active).await;
         let content = &sealed.content;
+        let mut refused = None;
         let outcome = match result {
             Ok(archive) => self.record(&sealed, archive),
             Err(Failure::Unwanted) => Ok(()),
             Err(Failure::File(reason)) => {
                 log::warn!("{} isn't archived yet, and will be tried again: {reason}", show(&active.path));
                 let due = later(FILE.wait(content.tries + 1));
-                self.catalog.upload_failed(content.id, content.generation, &reason, due)
+                let noted = self.catalog.upload_failed(content.id, content.generation, &reason, due);
+                refused = Some(reason);
+                noted
             }
             Err(Failure::Vault { reason, permanent }) => {
                 self.pause(&sealed, &reason, permanent);
-                self.catalog.upload_failed(content.id, content.generation, &reason, catalog::now())
+                let noted = self.catalog.upload_failed(content.id, content.generation, &reason, catalog::now());
+                refused = Some(reason).filter(|_| permanent);
+                noted
             }
         };
         if let Err(error) = outcome {
             log::error!("the catalog can't record an upload, which will be repeated: {error}");
         }
+        // Nobody may be waiting.
+        let _ = self.ended.send(wait::Ended { content: content.id, refused });
     }
 
     fn record(&self, sealed: &Sealed, archive: Archive) -> catalog::Result<()> {

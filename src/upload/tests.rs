@@ -364,3 +364,25 @@ async fn a_stop_doesn_t_wait_for_uploads() {
     house.archived(ino).await;
     assert_eq!(house.fake.archives("photos").len(), 1);
 }
+
+/// Promise: who waits for one archive hears when it is there, waits while the service is busy, and hears why when it refuses
+/// the file or when other bytes took its place.
+#[tokio::test]
+async fn waiting_for_an_archive() {
+    let house = house(2);
+    let busy = house.write("photos", "busy", b"busy");
+    house.fake.fail(Op::Put, None, 2, When::Before, error(Kind::Unavailable));
+    let id = house.content(busy).id;
+    house.uploads.archive(id).await.expect("archived in the end");
+    assert_eq!(house.content(busy).state, State::Archived);
+    house.uploads.archive(id).await.expect("archived already");
+
+    house.fake.fail(Op::Put, Some("photos"), usize::MAX, When::Before, error(Kind::Invalid));
+    let refused = house.write("photos", "refused", b"refused");
+    let told = house.uploads.archive(house.content(refused).id).await.expect_err("refused");
+    assert!(matches!(told, NotArchived::Refused(_)), "{told}");
+    house.fake.fail(Op::Put, Some("docs"), usize::MAX, When::Before, error(Kind::AccessDenied));
+    let denied = house.write("docs", "denied", b"denied");
+    let told = house.uploads.archive(house.content(denied).id).await.expect_err("denied");
+    assert!(matches!(told, NotArchived::Refused(_)), "{told}");
+}

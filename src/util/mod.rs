@@ -4,5 +4,6 @@ pub mod clock;
 pub mod mountinfo;
 pub mod rate;
 pub mod retry;
+pub mod saved;
 pub mod size;
 pub mod tier;

@@ -107,6 +107,13 @@ impl Place {
         Pid::from_raw(i32::try_from(pid).expect("a process ID"))
     }
 
+    /// Kills the daemon, and waits until it is gone. Its mount stays, dead.
+    pub fn kill(&self) {
+        let pid = self.pid();
+        kill(pid, Signal::SIGKILL).expect("the daemon is ours");
+        until("the daemon's end", || kill(pid, None).is_err());
+    }
+
     pub fn is_mounted(&self) -> bool {
         let table = std::fs::read_to_string("/proc/self/mountinfo").expect("the mount table");
         table.lines().any(|line| line.contains(&self.text("mnt")) && line.contains("fuse.glacierfs"))

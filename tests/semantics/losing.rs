@@ -1,0 +1,111 @@
+//! Losing things.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use super::bytes;
+use super::chill;
+use super::flush;
+use super::mount;
+use super::mounted;
+use super::sh;
+use super::support::Place;
+use super::support::Serve;
+use super::told;
+
+#[test]
+fn the_cache() {
+    let place = mounted();
+    fs::write(place.path("mnt/v/f"), bytes(2_000_000)).expect("a file");
+    chill(&place);
+    assert_eq!(told(&place, "v/f", "local_bytes").as_deref(), Some("0"));
+    assert!(fs::read(place.path("mnt/v/f")).expect("recalled") == bytes(2_000_000));
+}
+
+#[test]
+fn the_catalog() {
+    let place = mounted();
+    // A vault without any inventory can't be rebuilt.
+    fs::remove_dir(place.path("mnt/w")).expect("an empty vault");
+    sh(
+        &place,
+        "v",
+        "mkdir -p a/b; echo one > a/b/one; echo two > two; chmod 640 two; touch -d @1111111111.125 a/b/one",
+    );
+    let tell = || sh(&place, "v", "find . -type f -exec stat -c '%n %s %a %.Y' {} + | sort");
+    let before = tell();
+    flush(&place);
+    place.ok(&["umount", &place.text("mnt")]);
+    fs::create_dir(place.path("aside")).expect("a directory");
+    fs::rename(place.path("state/store"), place.path("aside/store")).expect("the store put aside");
+    fs::remove_dir_all(place.path("state")).expect("a lost catalog");
+    mount(&place, &[]);
+    place.ok(&["rebuild", "--timeout", "30s", &place.text("mnt")]);
+    assert_eq!(tell(), before);
+    assert_eq!(fs::read_to_string(place.path("mnt/v/two")).expect("recalled"), "two\n");
+
+    // Bytes that the new catalog doesn't know are set aside, not deleted.
+    place.ok(&["umount", &place.text("mnt")]);
+    let unknown = place.path("state/store/00/00000000deadbe00");
+    fs::write(&unknown, "perhaps precious").expect("a file");
+    mount(&place, &[]);
+    let kept = place.path("state/store/lost+found/00000000deadbe00");
+    super::support::until("the sweep", || kept.exists());
+    assert_eq!(fs::read_to_string(kept).expect("kept"), "perhaps precious");
+    assert!(!unknown.exists());
+}
+
+#[test]
+fn the_program() {
+    let place = Place::new();
+    let serve = Serve::start(&place, "127.0.0.1:0");
+    place.mount_endpoint(&serve.url, &["--upload-delay", "0"]);
+    fs::create_dir(place.path("mnt/v")).expect("a vault");
+    fs::write(place.path("mnt/v/named file"), bytes(1_500_000)).expect("a file");
+    flush(&place);
+    let archive = told(&place, "v/named file", "archive_id").expect("an archive");
+    place.ok(&["umount", &place.text("mnt")]);
+    // Nothing but the service's own interface, and no state of a mount.
+    fs::remove_dir_all(place.path("state")).expect("removed");
+    let mut get = place.command(&["archive", "get", "v", &archive, "--output", &place.text("plain")]);
+    get.args(["--endpoint", &serve.url, "--region", "us-east-1"]);
+    get.env("AWS_SHARED_CREDENTIALS_FILE", place.path("served/credentials")).env("AWS_PROFILE", "glacierfs");
+    let output = get.output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(fs::read(place.path("plain")).expect("retrieved") == bytes(1_500_000));
+    // What the description says, a mount that knows nothing makes a name of again.
+    place.mount_endpoint(&serve.url, &[]);
+    place.ok(&["rebuild", "--timeout", "30s", &place.text("mnt")]);
+    assert_eq!(sh(&place, "v", "ls"), "named file\n");
+}
+
+#[test]
+fn archives_of_others() {
+    let place = Place::new();
+    let serve = Serve::start(&place, "127.0.0.1:0");
+    place.mount_endpoint(&serve.url, &[]);
+    fs::create_dir(place.path("mnt/v")).expect("a vault");
+    fs::write(place.path("data"), "of another program").expect("a file");
+    let put = |description: &str| {
+        let mut command = place.command(&["archive", "put", "v", &place.text("data"), "--description", description]);
+        command.args(["--endpoint", &serve.url, "--region", "us-east-1"]);
+        command.env("AWS_SHARED_CREDENTIALS_FILE", place.path("served/credentials")).env("AWS_PROFILE", "glacierfs");
+        let output = command.output().expect("it starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    put("backups/2026/home.tar");
+    put("");
+    fs::write(place.path("mnt/v/own"), "own").expect("a file");
+    let inventory = || place.ok(&["inventory", "v", "--timeout", "20s", "--mount", &place.text("mnt")]);
+    inventory();
+    assert_eq!(fs::read_to_string(place.path("mnt/v/own")).expect("nothing is deleted"), "own");
+    let names = sh(&place, "v", "find . -type f | sort");
+    assert_eq!(names.lines().count(), 3, "{names}");
+    let unnamed: Vec<_> = names.lines().filter(|name| name.starts_with("./.unnamed/")).collect();
+    assert!(!unnamed.is_empty(), "{names}");
+    for name in names.lines().filter(|name| *name != "./own") {
+        let path = place.path("mnt/v").join(name);
+        assert_eq!(fs::metadata(&path).expect("attributes").size(), 18);
+        assert_eq!(fs::read_to_string(&path).expect("recalled"), "of another program");
+    }
+}
