@@ -42,6 +42,8 @@ use super::convert::attr;
 use super::convert::errno;
 use super::convert::file_type;
 use super::convert::nanos;
+use super::leaving::Leaving;
+use super::leaving::leaving;
 use super::park::Shared;
 use crate::catalog::Changes;
 use crate::catalog::Entry;
@@ -55,6 +57,7 @@ use crate::fs::NAME_MAX;
 use crate::fs::Opened;
 use crate::fs::ROOT;
 use crate::fs::Result;
+use crate::upload::Patience;
 use crate::util::saved::Saved;
 
 /// How long the kernel may keep a name or attributes that nobody is changing.
@@ -372,13 +375,16 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn flush(&self, req: &Request, _ino: INodeNo, fh: FileHandle, _lock_owner: LockOwner, reply: ReplyEmpty) {
-        match self.shared.close {
-            // Otherwise it is in the spool already, and is sealed after the last close.
-            Saved::Archived if self.shared.fs.may_write(fh.0) => {
-                self.shared.wait(req.pid(), self.shared.clone().archive(fh.0), move |result| empty(result, reply));
-            }
-            Saved::Spool | Saved::Archived => reply.ok(),
-        }
+        // Otherwise it is in the spool already, and is sealed after the last close.
+        let waits = self.shared.close == Saved::Archived && self.shared.fs.may_write(fh.0);
+        let caller = if waits { leaving(req.pid()) } else { Leaving::Killed };
+        let patience = match caller {
+            Leaving::No => Patience::Long,
+            Leaving::Exits => Patience::Short,
+            Leaving::Killed => return reply.ok(),
+        };
+        let archived = self.shared.clone().archive(fh.0, patience);
+        self.shared.wait(req.pid(), archived, move |result| empty(result, reply));
     }
 
     fn release(
@@ -399,7 +405,7 @@ impl fuser::Filesystem for Adapter {
         let (shared, tid) = (self.shared.clone(), req.pid());
         self.shared.runtime.spawn_blocking(move || match (shared.fs.fsync(fh.0), shared.fsync) {
             (Ok(()), Saved::Archived) => {
-                shared.wait(tid, shared.clone().archive(fh.0), move |result| empty(result, reply));
+                shared.wait(tid, shared.clone().archive(fh.0, Patience::Long), move |result| empty(result, reply));
             }
             (result, _) => empty(result, reply),
         });

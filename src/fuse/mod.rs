@@ -2,7 +2,8 @@
 //!
 //! **No worker waits.** An operation that can't be done now, because bytes must be recalled, the disk is full or the
 //! service must make a vault, is *parked* (`park`): the reply moves to a task, the worker takes the next request. A
-//! parked request ends when its cause is gone, when its caller is interrupted (`watch`), or when the daemon stops.
+//! parked request ends when its cause is gone, when its caller is interrupted (`watch`), or when the daemon stops. A
+//! close that the kernel does for a program that ends can't be interrupted any more, and waits less (`leaving`).
 //!
 //! **What the kernel may cache.** Names and attributes for an hour, since every change comes through it or is announced
 //! to it ([`Mounted::invalidator`]); a file's pages as long as the file doesn't change. A file that isn't
@@ -10,6 +11,7 @@
 
 mod adapter;
 mod convert;
+mod leaving;
 mod mount;
 mod park;
 mod watch;

@@ -14,6 +14,7 @@ use crate::fs::HandleId;
 use crate::fs::Result;
 use crate::recall::Recall;
 use crate::upload::NotArchived;
+use crate::upload::Patience;
 use crate::upload::Uploads;
 use crate::util::saved::Saved;
 use crate::vault::Vaults;
@@ -91,7 +92,7 @@ impl Shared {
     }
 
     /// Archives what was written so far to the file behind `handle`.
-    pub(super) async fn archive(self: Arc<Self>, handle: HandleId) -> Result<()> {
+    pub(super) async fn archive(self: Arc<Self>, handle: HandleId, patience: Patience) -> Result<()> {
         loop {
             let fs = self.fs.clone();
             let sealed = tokio::task::spawn_blocking(move || fs.seal_open(handle)).await;
@@ -104,7 +105,7 @@ impl Shared {
                 }
                 Err(error) => return Err(error),
             };
-            match self.uploads.archive(content).await {
+            match self.uploads.archive(content, patience).await {
                 Ok(()) => return Ok(()),
                 Err(NotArchived::Overtaken) => tokio::time::sleep(AGAIN).await,
                 Err(NotArchived::Catalog(error)) => return Err(error.into()),

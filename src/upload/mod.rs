@@ -33,6 +33,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use wait::NotArchived;
+pub use wait::Patience;
 
 use crate::cache::Cache;
 use crate::catalog;

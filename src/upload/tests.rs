@@ -373,16 +373,21 @@ async fn waiting_for_an_archive() {
     let busy = house.write("photos", "busy", b"busy");
     house.fake.fail(Op::Put, None, 2, When::Before, error(Kind::Unavailable));
     let id = house.content(busy).id;
-    house.uploads.archive(id).await.expect("archived in the end");
+    house.uploads.archive(id, Patience::Long).await.expect("archived in the end");
     assert_eq!(house.content(busy).state, State::Archived);
-    house.uploads.archive(id).await.expect("archived already");
+    house.uploads.archive(id, Patience::Long).await.expect("archived already");
+    house.fake.fail(Op::Put, None, 1, When::Before, error(Kind::Unavailable));
+    let hasty = house.write("photos", "hasty", b"hasty");
+    let told = house.uploads.archive(house.content(hasty).id, Patience::Short).await.expect_err("busy");
+    assert!(matches!(told, NotArchived::Refused(_)), "{told}");
+    house.archived(hasty).await;
 
     house.fake.fail(Op::Put, Some("photos"), usize::MAX, When::Before, error(Kind::Invalid));
     let refused = house.write("photos", "refused", b"refused");
-    let told = house.uploads.archive(house.content(refused).id).await.expect_err("refused");
+    let told = house.uploads.archive(house.content(refused).id, Patience::Long).await.expect_err("refused");
     assert!(matches!(told, NotArchived::Refused(_)), "{told}");
     house.fake.fail(Op::Put, Some("docs"), usize::MAX, When::Before, error(Kind::AccessDenied));
     let denied = house.write("docs", "denied", b"denied");
-    let told = house.uploads.archive(house.content(denied).id).await.expect_err("denied");
+    let told = house.uploads.archive(house.content(denied).id, Patience::Long).await.expect_err("denied");
     assert!(matches!(told, NotArchived::Refused(_)), "{told}");
 }

@@ -38,13 +38,21 @@ pub enum NotArchived {
     Catalog(#[from] catalog::Error),
 }
 
+/// What a wait for an archive bears with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// A service that can't be reached or is too busy.
+    Long,
+    /// Only the time that it takes.
+    Short,
+}
+
 impl Uploads {
-    /// Archives the sealed `content` at once, and returns when that is done, or when there is nothing left to archive. As long
-    /// as the service can't be reached, or is too busy, it waits.
+    /// Archives the sealed `content` at once, and returns when that is done, or when there is nothing left to archive.
     ///
     /// # Errors
     /// [`NotArchived`].
-    pub async fn archive(&self, content: ContentId) -> Result<(), NotArchived> {
+    pub async fn archive(&self, content: ContentId, patience: Patience) -> Result<(), NotArchived> {
         let mut ended = self.ended.subscribe();
         let mut hurried = false;
         loop {
@@ -60,7 +68,8 @@ impl Uploads {
                     }
                     State::Sealed => {
                         let paused = lock(&self.paused);
-                        if let Some(pause) = paused.get(&found.vault).filter(|pause| Pause::is_hopeless(pause)) {
+                        let futile = |pause: &&Pause| patience == Patience::Short || pause.is_hopeless();
+                        if let Some(pause) = paused.get(&found.vault).filter(futile) {
                             return Err(NotArchived::Refused(pause.reason.clone()));
                         }
                     }

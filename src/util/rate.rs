@@ -48,7 +48,7 @@ impl Rate {
         let now = Instant::now();
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = inner.recent.iter().filter(|(since, _)| now.duration_since(*since) <= WINDOW);
-        recent.map(|(_, bytes)| *bytes as f64).sum::<f64>() / WINDOW.as_secs_f64()
+        recent.map(|(_, bytes)| *bytes).sum::<u64>() as f64 / WINDOW.as_secs_f64()
     }
 }
 
@@ -60,6 +60,7 @@ mod tests {
     #[test]
     fn rates_and_totals() {
         let rate = Rate::default();
+        assert!(rate.per_second().is_sign_positive());
         rate.add(600);
         rate.add(400);
         assert_eq!((rate.total(), rate.per_second()), (1000, 100.0));

@@ -2,6 +2,7 @@
 //! own. Needs /dev/fuse, and fails without it.
 
 mod clock;
+mod closes;
 mod forwarder;
 mod full_disk;
 mod interrupts;
