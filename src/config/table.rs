@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Error;
 use super::gather::Gathered;
 use super::value;
+use crate::util::recall::RecallPolicy;
 use crate::util::tier::Tier;
 
 /// How a setting's value is written in a TOML file. Everywhere else a value is text.
@@ -181,6 +182,10 @@ settings! {
     }
 
     "Recalling" {
+        /// What a program gets that wants bytes which aren't local: "wait" recalls them and lets it wait, "queue" recalls
+        /// them and answers EAGAIN, "deny" answers EREMOTE, and only `glacierfs restore` recalls.
+        "recall" => recall: RecallPolicy, Text, "POLICY", value::recall, Default::Fixed("wait"), "wait, queue or deny";
+
         /// Retrieval tier of recalls that reads start.
         "tier" => tier: Tier, Text, "TIER", value::tier, Default::Fixed("standard"), "expedited, standard or bulk";
 

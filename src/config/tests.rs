@@ -98,7 +98,7 @@ fn defaults() {
     assert_eq!(config.cache_size, 10 * GIB);
     assert_eq!(config.spool_reserve, 256 * MIB);
     assert_eq!(config.recall_window, GIB);
-    assert_eq!((config.recall_timeout, config.part_size), (None, None));
+    assert_eq!((config.recall_timeout, config.part_size, config.recall), (None, None, RecallPolicy::Wait));
     assert_eq!((config.upload_delay, config.drain_timeout), (Duration::from_secs(10), Duration::from_secs(60)));
     assert_eq!(config.trash_keep, Duration::from_secs(30 * 86400));
     assert_eq!((config.tier, config.account.as_str(), config.region.as_str()), (Tier::Standard, "-", "us-east-1"));
@@ -209,6 +209,7 @@ fn bad_values() {
         ("recall-timeout", "10"),
         ("recall-timeout", "0"),
         ("tier", "fast"),
+        ("recall", "later"),
         ("upload-delay", "-1s"),
         ("uploads", "0"),
         ("uploads", "65"),

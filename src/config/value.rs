@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::util::recall::RecallPolicy;
 use crate::util::size;
 use crate::util::size::GIB;
 use crate::util::size::MIB;
@@ -89,6 +90,10 @@ pub(super) fn duration_or_none(text: &str) -> Option<Option<Duration>> {
 }
 
 pub(super) fn tier(text: &str) -> Option<Tier> {
+    text.parse().ok()
+}
+
+pub(super) fn recall(text: &str) -> Option<RecallPolicy> {
     text.parse().ok()
 }
 

@@ -172,6 +172,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         recall: recall.clone(),
         vaults: vaults.clone(),
         runtime: runtime.handle().clone(),
+        policy: config.recall,
         recall_timeout: config.recall_timeout,
         stopping: stopping.clone(),
     });

@@ -55,6 +55,7 @@ use crate::fs::NAME_MAX;
 use crate::fs::Opened;
 use crate::fs::ROOT;
 use crate::fs::Result;
+use crate::util::recall::RecallPolicy;
 
 /// How long the kernel may keep a name or attributes that nobody is changing.
 const LONG: Duration = Duration::from_secs(3600);
@@ -79,6 +80,14 @@ impl Adapter {
     /// memory mapping change them behind its back.
     fn ttl(&self, inode: &Inode) -> Duration {
         if inode.kind() == Kind::File && self.shared.fs.is_being_written(inode.ino) { Duration::ZERO } else { LONG }
+    }
+
+    /// The recall policy for a file that is open with `flags`.
+    fn policy(&self, flags: OpenFlags) -> RecallPolicy {
+        match flags.0 & libc::O_NONBLOCK {
+            0 => self.shared.policy,
+            _ => self.shared.policy.without_waiting(),
+        }
     }
 
     fn entry(&self, result: Result<Inode>, reply: ReplyEntry) {
@@ -327,12 +336,9 @@ impl fuser::Filesystem for Adapter {
             Err(error) => reply.error(errno(&error)),
         };
         match self.shared.fs.read(fh.0, offset, size as usize) {
-            Err(Error::Cold(need)) if flags.0 & libc::O_NONBLOCK != 0 => {
-                self.shared.recall.start(need.content, need.first, need.last);
-                answer(Err(Error::Cold(need)));
-            }
             Err(lacking) if is_lacking(&lacking) => {
-                self.shared.park(req.pid(), lacking, move |fs| fs.read(fh.0, offset, size as usize), answer);
+                let again = move |fs: &crate::fs::Fs| fs.read(fh.0, offset, size as usize);
+                self.shared.park_under(self.policy(flags), req.pid(), lacking, again, answer);
             }
             result => answer(result),
         }
@@ -346,7 +352,7 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         data: &[u8],
         write_flags: WriteFlags,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
@@ -360,7 +366,8 @@ impl fuser::Filesystem for Adapter {
         match self.shared.fs.write(fh.0, offset, data, drop_set_ids) {
             Err(lacking) if is_lacking(&lacking) => {
                 let data = data.to_vec();
-                self.shared.park(req.pid(), lacking, move |fs| fs.write(fh.0, offset, &data, drop_set_ids), answer);
+                let again = move |fs: &crate::fs::Fs| fs.write(fh.0, offset, &data, drop_set_ids);
+                self.shared.park_under(self.policy(flags), req.pid(), lacking, again, answer);
             }
             result => answer(result),
         }

@@ -32,6 +32,7 @@ use super::adapter::Adapter;
 use super::park::Shared;
 use crate::fs::Invalidate;
 use crate::util::mountinfo;
+use crate::util::recall::RecallPolicy;
 
 /// What the mount table shows as the source and, after `fuse.`, as the type.
 const NAME: &str = "glacierfs";
@@ -72,7 +73,8 @@ pub enum MountError {
     /// The kernel would end the mount in the middle of a recall.
     #[error(
         "the kernel aborts FUSE requests after {seconds} s (sysctl {sysctl}), and with them the whole mount, but a read \
-         from Glacier takes hours: set {sysctl} to 0, or give --recall-timeout a shorter time than that"
+         from Glacier takes hours: set {sysctl} to 0, give --recall-timeout a shorter time than that, or take \
+         --recall queue or deny"
     )]
     RequestTimeout {
         /// The sysctl's name.
@@ -138,7 +140,9 @@ pub fn mount(
     shared: Arc<Shared>,
 ) -> Result<(Mounted, oneshot::Receiver<()>), MountError> {
     check_mountpoint(mountpoint)?;
-    check_request_timeout(shared.recall_timeout)?;
+    if shared.policy == RecallPolicy::Wait {
+        check_request_timeout(shared.recall_timeout)?;
+    }
     fs::File::options().read(true).write(true).open(DEVICE).map_err(MountError::NoFuse)?;
     let mut config = fuser::Config::default();
     config.mount_options = vec![
