@@ -112,6 +112,17 @@ pub(super) fn threads(text: &str) -> Option<usize> {
     text.parse().ok().filter(|n| (1..=16).contains(n))
 }
 
+/// A user's or group's number. The greatest means "none" to the kernel.
+pub(super) fn id(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|id| *id != u32::MAX)
+}
+
+/// Permission bits to leave out, octal.
+pub(super) fn mask(text: &str) -> Option<u32> {
+    let octal = (1..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    octal.then(|| u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777)).flatten()
+}
+
 pub(super) fn switch(text: &str) -> Option<bool> {
     text.parse().ok()
 }

@@ -38,7 +38,6 @@ use fuser::Request;
 use fuser::TimeOrNow;
 use fuser::WriteFlags;
 
-use super::convert::attr;
 use super::convert::errno;
 use super::convert::file_type;
 use super::convert::nanos;
@@ -92,7 +91,7 @@ impl Adapter {
 
     fn entry(&self, result: Result<Inode>, reply: ReplyEntry) {
         match result {
-            Ok(inode) => reply.entry_with_ttls(&self.ttl(&inode), &LONG, &attr(&inode), GENERATION),
+            Ok(inode) => reply.entry_with_ttls(&self.ttl(&inode), &LONG, &self.shared.shown.attr(&inode), GENERATION),
             Err(error) => reply.error(errno(&error)),
         }
     }
@@ -166,7 +165,7 @@ impl fuser::Filesystem for Adapter {
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         match self.shared.fs.getattr(ino.0) {
-            Ok(inode) => reply.attr(&self.ttl(&inode), &attr(&inode)),
+            Ok(inode) => reply.attr(&self.ttl(&inode), &self.shared.shown.attr(&inode)),
             Err(error) => reply.error(errno(&error)),
         }
     }
@@ -196,7 +195,7 @@ impl fuser::Filesystem for Adapter {
         let answer = move |result: Result<Inode>| match result {
             Ok(inode) => {
                 let ttl = if shared.fs.is_being_written(inode.ino) { Duration::ZERO } else { LONG };
-                reply.attr(&ttl, &attr(&inode));
+                reply.attr(&ttl, &shared.shown.attr(&inode));
             }
             Err(error) => reply.error(errno(&error)),
         };
@@ -233,11 +232,11 @@ impl fuser::Filesystem for Adapter {
         if parent.0 != ROOT {
             return self.entry(self.shared.fs.mkdir(parent.0, name.as_bytes(), mode, caller), reply);
         }
-        let vaults = self.shared.vaults.clone();
+        let (vaults, shown) = (self.shared.vaults.clone(), self.shared.shown);
         let name = name.as_bytes().to_vec();
         let work = async move { vaults.create(&name, mode, caller).await.map_err(Error::from) };
         self.shared.wait(req.pid(), work, move |result: Result<Inode>| match result {
-            Ok(inode) => reply.entry(&LONG, &attr(&inode), GENERATION),
+            Ok(inode) => reply.entry(&LONG, &shown.attr(&inode), GENERATION),
             Err(error) => reply.error(errno(&error)),
         });
     }
@@ -294,10 +293,11 @@ impl fuser::Filesystem for Adapter {
         _flags: i32,
         reply: ReplyCreate,
     ) {
-        let answer = |result: Result<(Inode, Opened)>| match result {
+        let shown = self.shared.shown;
+        let answer = move |result: Result<(Inode, Opened)>| match result {
             // The kernel drops these attributes itself at the first write, and then gets some that it may not keep.
             Ok((inode, opened)) => {
-                reply.created(&LONG, &attr(&inode), GENERATION, FileHandle(opened.handle), open_flags(&opened))
+                reply.created(&LONG, &shown.attr(&inode), GENERATION, FileHandle(opened.handle), open_flags(&opened))
             }
             Err(error) => reply.error(errno(&error)),
         };
@@ -413,7 +413,14 @@ impl fuser::Filesystem for Adapter {
 
     fn readdirplus(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
         let listed = self.list(ino.0, offset, |ino, next, name, _, inode| {
-            reply.add(INodeNo(ino), next, OsStr::from_bytes(name), &self.ttl(inode), &attr(inode), GENERATION)
+            reply.add(
+                INodeNo(ino),
+                next,
+                OsStr::from_bytes(name),
+                &self.ttl(inode),
+                &self.shared.shown.attr(inode),
+                GENERATION,
+            )
         });
         match listed {
             Ok(()) => reply.ok(),

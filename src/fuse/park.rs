@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::convert::Shown;
 use super::watch::interrupted;
 use crate::fs::Error;
 use crate::fs::Fs;
@@ -26,6 +27,8 @@ pub struct Shared {
     pub vaults: Arc<Vaults>,
     /// Where parked requests wait.
     pub runtime: Handle,
+    /// What the kernel is shown instead of recorded owners and modes.
+    pub shown: Shown,
     /// What a request gets whose bytes aren't local.
     pub policy: RecallPolicy,
     /// How long a request waits for a recall at most; none: as long as it takes.

@@ -1,6 +1,7 @@
 //! A mount that stays alive, whatever programs do at the same time: recall policies, interrupts, mount options, concurrency,
 //! caches. Real mounts and real processes. Needs /dev/fuse, and fails without it.
 
+mod options;
 mod recall;
 #[path = "../support/mod.rs"]
 mod support;
