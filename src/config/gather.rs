@@ -13,6 +13,7 @@ use super::Config;
 use super::Error;
 use super::file;
 use super::nearest;
+use super::options;
 use super::table::Default;
 use super::table::Kind;
 use super::table::SETTINGS;
@@ -109,6 +110,9 @@ impl Gathered {
         }
         let mut options = Gathered { entries: BTreeMap::new() };
         for (key, value) in &inputs.options {
+            if let Some(reason) = options::refusal(key) {
+                return Err(Error::Conflict { at: Source::Option(key.clone()), reason: reason.to_owned() });
+            }
             let setting_key = key.replace('_', "-");
             // As with mount(8), the last of several equal options counts.
             if SETTINGS.iter().any(|s| s.key == setting_key && s.kind != Kind::List) {
@@ -161,6 +165,12 @@ impl Gathered {
         {
             let reason = format!("{} is the embedded endpoint's and goes only with local", only_local.setting.key);
             return Err(Error::Conflict { at: only_local.source.clone(), reason });
+        }
+        if let (Some("true"), Some("true"), Some(root)) =
+            (self.text("allow-root"), self.text("allow-other"), self.get("allow-root"))
+        {
+            let reason = "allow-root lets only root in, and allow-other everybody: take one of them".to_owned();
+            return Err(Error::Conflict { at: root.source.clone(), reason });
         }
         // Asked for first, because the name and the state directory usually follow from it.
         if self.get("mountpoint").is_none() {

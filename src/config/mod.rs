@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::ProfileFileRegionProvider;
 
+pub use crate::util::recall::RecallPolicy;
 pub use crate::util::tier::Tier;
 pub use error::Error;
 pub use gather::Entry;

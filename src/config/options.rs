@@ -13,7 +13,7 @@ pub struct MountOptions {
 }
 
 /// Options without meaning for glacierfs: for mount(8) and systemd, or already the way every mount of glacierfs is.
-const BORNE: [&str; 22] = [
+const BORNE: [&str; 29] = [
     "defaults",
     "auto",
     "noauto",
@@ -26,8 +26,13 @@ const BORNE: [&str; 22] = [
     "group",
     "nodev",
     "nosuid",
-    "exec",
+    "default_permissions",
     "async",
+    "silent",
+    "loud",
+    "noiversion",
+    "nomand",
+    "mand",
     "atime",
     "noatime",
     "diratime",
@@ -35,8 +40,22 @@ const BORNE: [&str; 22] = [
     "relatime",
     "norelatime",
     "strictatime",
+    "nostrictatime",
     "lazytime",
+    "nolazytime",
 ];
+
+/// Why an option that mount(8) knows can't be had.
+pub(super) fn refusal(key: &str) -> Option<&'static str> {
+    match key {
+        "dev" => Some("every mount is nodev: device nodes are kept, but don't lead to devices of this machine"),
+        "suid" => {
+            Some("every mount is nosuid: set-user-ID bits are kept, but a vault gives nobody rights on this machine")
+        }
+        "remount" => Some("options can't be changed while it is mounted: unmount it, and mount it again"),
+        _ => None,
+    }
+}
 
 impl MountOptions {
     /// Reads the texts of all `-o`, each a list separated by commas. Whether the keys and values are a setting's is
@@ -51,6 +70,7 @@ impl MountOptions {
             match key {
                 "ro" => options.set("read-only", "true"),
                 "rw" => options.set("read-only", "false"),
+                "exec" => options.set("noexec", "false"),
                 "config" => options.file = Some(PathBuf::from(value)),
                 _ if BORNE.contains(&key) || key.starts_with("x-") || key.starts_with("X-") || key == "comment" => {}
                 _ => options.set(key, value),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Error;
 use super::gather::Gathered;
 use super::value;
+use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
 use crate::util::tier::Tier;
 
@@ -121,8 +122,29 @@ settings! {
         /// Let users other than the one who mounts in; modes and owners then decide.
         "allow-other" => allow_other: bool, Switch, "BOOL", value::switch, Default::Fixed("false"), "true or false";
 
+        /// Let root in besides the one who mounts.
+        "allow-root" => allow_root: bool, Switch, "BOOL", value::switch, Default::Fixed("false"), "true or false";
+
+        /// Show every file as this user's, whoever it is recorded as belonging to.
+        "uid" => uid: Option<u32>, Count, "UID", value::id, Default::Nothing, "a user's number";
+
+        /// Show every file as this group's, whichever it is recorded as belonging to.
+        "gid" => gid: Option<u32>, Count, "GID", value::id, Default::Nothing, "a group's number";
+
+        /// Show every file and directory with all permissions but these, whatever mode is recorded for it.
+        "umask" => umask: Option<u32>, Text, "MODE", value::mask, Default::Nothing, "an octal number from 0 to 777, such as 022";
+
+        /// The same for what isn't a directory. Beats umask.
+        "fmask" => fmask: Option<u32>, Text, "MODE", value::mask, Default::Nothing, "an octal number from 0 to 777, such as 022";
+
+        /// The same for directories. Beats umask.
+        "dmask" => dmask: Option<u32>, Text, "MODE", value::mask, Default::Nothing, "an octal number from 0 to 777, such as 022";
+
         /// Refuse every change with EROFS.
         "read-only" => read_only: bool, Switch, "BOOL", value::switch, Default::Fixed("false"), "true or false";
+
+        /// Don't let programs be run from the mount.
+        "noexec" => noexec: bool, Switch, "BOOL", value::switch, Default::Fixed("false"), "true or false";
 
         /// Threads that answer the kernel.
         "threads" => threads: usize, Count, "N", value::threads, Default::Fixed("2"), "a whole number from 1 to 16";
@@ -189,6 +211,10 @@ settings! {
     }
 
     "Recalling" {
+        /// What a program gets that wants bytes which aren't local: "wait" recalls them and lets it wait, "queue" recalls
+        /// them and answers EAGAIN, "deny" answers EREMOTE, and only `glacierfs restore` recalls.
+        "recall" => recall: RecallPolicy, Text, "POLICY", value::recall, Default::Fixed("wait"), "wait, queue or deny";
+
         /// Retrieval tier of recalls that reads start.
         "tier" => tier: Tier, Text, "TIER", value::tier, Default::Fixed("standard"), "expedited, standard or bulk";
 

@@ -98,7 +98,7 @@ fn defaults() {
     assert_eq!(config.cache_size, 10 * GIB);
     assert_eq!(config.spool_reserve, 256 * MIB);
     assert_eq!(config.recall_window, GIB);
-    assert_eq!((config.recall_timeout, config.part_size), (None, None));
+    assert_eq!((config.recall_timeout, config.part_size, config.recall), (None, None, RecallPolicy::Wait));
     assert_eq!((config.upload_delay, config.drain_timeout), (Duration::from_secs(10), Duration::from_secs(60)));
     assert_eq!(config.trash_keep, Duration::from_secs(30 * 86400));
     assert_eq!((config.tier, config.account.as_str(), config.region.as_str()), (Tier::Standard, "-", "us-east-1"));
@@ -192,6 +192,32 @@ fn unknown_keys() {
     assert_eq!(harmless.config().name, "mnt-v");
 }
 
+/// Promise: options as mount(8), fstab and other FUSE file systems have them are understood, borne, or refused with the reason.
+#[test]
+fn options_as_people_know_them() {
+    let base = || case().flag("mountpoint", "/mnt/v").flag("local", "/srv/v");
+    let known = "ro,noexec,uid=1000,gid=100,umask=027,dmask=0,allow_root";
+    let config = Case { options: known, ..base() }.config();
+    assert_eq!((config.read_only, config.noexec, config.allow_root), (true, true, true));
+    assert_eq!((config.uid, config.gid), (Some(1000), Some(100)));
+    assert_eq!((config.umask, config.fmask, config.dmask), (Some(0o027), None, Some(0)));
+    assert!(!Case { options: "noexec,exec", ..base() }.config().noexec, "the last one counts");
+    let borne =
+        "rw,exec,defaults,user=me,noauto,nofail,_netdev,nodev,nosuid,noatime,relatime,x-gvfs-hide,default_permissions";
+    let config = Case { options: borne, ..base() }.config();
+    assert_eq!((config.read_only, config.noexec, config.uid, config.umask), (false, false, None, None));
+    for (option, reason) in
+        [("suid", "every mount is nosuid"), ("dev", "every mount is nodev"), ("remount,ro", "unmount it")]
+    {
+        let message = Case { options: option, ..base() }.error();
+        assert!(message.starts_with("-o ") && message.contains(reason), "{message}");
+    }
+    let message = Case { options: "umsk=022", ..base() }.error();
+    assert!(message.contains("did you mean \"umask\"?"), "{message}");
+    let message = Case { options: "allow_root,allow_other", ..base() }.error();
+    assert!(message.contains("take one of them"), "{message}");
+}
+
 /// Promise: every setting refuses a bad value with its place, the value and what is allowed.
 #[test]
 fn bad_values() {
@@ -209,12 +235,19 @@ fn bad_values() {
         ("recall-timeout", "10"),
         ("recall-timeout", "0"),
         ("tier", "fast"),
+        ("recall", "later"),
         ("upload-delay", "-1s"),
         ("uploads", "0"),
         ("uploads", "65"),
         ("part-size", "8G"),
         ("threads", "17"),
         ("allow-other", "maybe"),
+        ("uid", "alice"),
+        ("gid", "4294967295"),
+        ("umask", "1000"),
+        ("fmask", "rwx"),
+        ("dmask", "0o22"),
+        ("dmask", "+22"),
         ("retrieval-delay", "standard"),
         ("retrieval-delay", "quick=5s"),
         ("log", "inof"),

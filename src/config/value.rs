@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
 use crate::util::size;
 use crate::util::size::GIB;
@@ -97,6 +98,10 @@ pub(super) fn tier(text: &str) -> Option<Tier> {
     text.parse().ok()
 }
 
+pub(super) fn recall(text: &str) -> Option<RecallPolicy> {
+    text.parse().ok()
+}
+
 /// `TIER=DURATION`, where the tier may be `all`; kept as text, which is what the embedded endpoint takes.
 pub(super) fn tier_delay(text: &str) -> Option<String> {
     let (name, delay) = text.split_once('=')?;
@@ -110,6 +115,17 @@ pub(super) fn uploads(text: &str) -> Option<usize> {
 
 pub(super) fn threads(text: &str) -> Option<usize> {
     text.parse().ok().filter(|n| (1..=16).contains(n))
+}
+
+/// A user's or group's number. The greatest means "none" to the kernel.
+pub(super) fn id(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|id| *id != u32::MAX)
+}
+
+/// Permission bits to leave out, octal.
+pub(super) fn mask(text: &str) -> Option<u32> {
+    let octal = (1..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    octal.then(|| u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777)).flatten()
 }
 
 pub(super) fn switch(text: &str) -> Option<bool> {

@@ -175,14 +175,29 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         close: config.close,
         fsync: config.fsync,
         runtime: runtime.handle().clone(),
+        shown: fuse::Shown {
+            uid: config.uid,
+            gid: config.gid,
+            file_mask: config.fmask.or(config.umask),
+            directory_mask: config.dmask.or(config.umask),
+        },
+        policy: config.recall,
         recall_timeout: config.recall_timeout,
         stopping: stopping.clone(),
     });
     let socket = state.file(control::SOCKET);
     let listener = control::server::bind(&socket)
         .map_err(|error| Error::Failed(format!("the control socket {}: {error}", socket.display())))?;
-    let options =
-        fuse::Options { allow_other: config.allow_other, read_only: config.read_only, threads: config.threads };
+    let options = fuse::Options {
+        access: match (config.allow_other, config.allow_root) {
+            (true, _) => fuse::Access::All,
+            (false, true) => fuse::Access::Root,
+            (false, false) => fuse::Access::Owner,
+        },
+        read_only: config.read_only,
+        no_exec: config.noexec,
+        threads: config.threads,
+    };
     let (mounted, mut ended) = fuse::mount(&config.mountpoint, options, shared)?;
     vaults.on_change(mounted.invalidator());
     log::info!("{} is mounted at {}", endpoint, config.mountpoint.display());

@@ -38,7 +38,6 @@ use fuser::Request;
 use fuser::TimeOrNow;
 use fuser::WriteFlags;
 
-use super::convert::attr;
 use super::convert::errno;
 use super::convert::file_type;
 use super::convert::nanos;
@@ -58,6 +57,7 @@ use crate::fs::Opened;
 use crate::fs::ROOT;
 use crate::fs::Result;
 use crate::upload::Patience;
+use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
 
 /// How long the kernel may keep a name or attributes that nobody is changing.
@@ -85,9 +85,17 @@ impl Adapter {
         if inode.kind() == Kind::File && self.shared.fs.is_being_written(inode.ino) { Duration::ZERO } else { LONG }
     }
 
+    /// The recall policy for a file that is open with `flags`.
+    fn policy(&self, flags: OpenFlags) -> RecallPolicy {
+        match flags.0 & libc::O_NONBLOCK {
+            0 => self.shared.policy,
+            _ => self.shared.policy.without_waiting(),
+        }
+    }
+
     fn entry(&self, result: Result<Inode>, reply: ReplyEntry) {
         match result {
-            Ok(inode) => reply.entry_with_ttls(&self.ttl(&inode), &LONG, &attr(&inode), GENERATION),
+            Ok(inode) => reply.entry_with_ttls(&self.ttl(&inode), &LONG, &self.shared.shown.attr(&inode), GENERATION),
             Err(error) => reply.error(errno(&error)),
         }
     }
@@ -164,7 +172,7 @@ impl fuser::Filesystem for Adapter {
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         match self.shared.fs.getattr(ino.0) {
-            Ok(inode) => reply.attr(&self.ttl(&inode), &attr(&inode)),
+            Ok(inode) => reply.attr(&self.ttl(&inode), &self.shared.shown.attr(&inode)),
             Err(error) => reply.error(errno(&error)),
         }
     }
@@ -194,7 +202,7 @@ impl fuser::Filesystem for Adapter {
         let answer = move |result: Result<Inode>| match result {
             Ok(inode) => {
                 let ttl = if shared.fs.is_being_written(inode.ino) { Duration::ZERO } else { LONG };
-                reply.attr(&ttl, &attr(&inode));
+                reply.attr(&ttl, &shared.shown.attr(&inode));
             }
             Err(error) => reply.error(errno(&error)),
         };
@@ -231,11 +239,11 @@ impl fuser::Filesystem for Adapter {
         if parent.0 != ROOT {
             return self.entry(self.shared.fs.mkdir(parent.0, name.as_bytes(), mode, caller), reply);
         }
-        let vaults = self.shared.vaults.clone();
+        let (vaults, shown) = (self.shared.vaults.clone(), self.shared.shown);
         let name = name.as_bytes().to_vec();
         let work = async move { vaults.create(&name, mode, caller).await.map_err(Error::from) };
         self.shared.wait(req.pid(), work, move |result: Result<Inode>| match result {
-            Ok(inode) => reply.entry(&LONG, &attr(&inode), GENERATION),
+            Ok(inode) => reply.entry(&LONG, &shown.attr(&inode), GENERATION),
             Err(error) => reply.error(errno(&error)),
         });
     }
@@ -292,11 +300,12 @@ impl fuser::Filesystem for Adapter {
         _flags: i32,
         reply: ReplyCreate,
     ) {
-        let close = self.shared.close;
+        let (shown, close) = (self.shared.shown, self.shared.close);
         let answer = move |result: Result<(Inode, Opened)>| match result {
             // The kernel drops these attributes itself at the first write, and then gets some that it may not keep.
             Ok((inode, opened)) => {
-                reply.created(&LONG, &attr(&inode), GENERATION, FileHandle(opened.handle), open_flags(&opened, close))
+                let flags = open_flags(&opened, close);
+                reply.created(&LONG, &shown.attr(&inode), GENERATION, FileHandle(opened.handle), flags)
             }
             Err(error) => reply.error(errno(&error)),
         };
@@ -335,12 +344,9 @@ impl fuser::Filesystem for Adapter {
             Err(error) => reply.error(errno(&error)),
         };
         match self.shared.fs.read(fh.0, offset, size as usize) {
-            Err(Error::Cold(need)) if flags.0 & libc::O_NONBLOCK != 0 => {
-                self.shared.recall.start(need.content, need.first, need.last);
-                answer(Err(Error::Cold(need)));
-            }
             Err(lacking) if is_lacking(&lacking) => {
-                self.shared.park(req.pid(), lacking, move |fs| fs.read(fh.0, offset, size as usize), answer);
+                let again = move |fs: &crate::fs::Fs| fs.read(fh.0, offset, size as usize);
+                self.shared.park_under(self.policy(flags), req.pid(), lacking, again, answer);
             }
             result => answer(result),
         }
@@ -354,7 +360,7 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         data: &[u8],
         write_flags: WriteFlags,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
@@ -368,7 +374,8 @@ impl fuser::Filesystem for Adapter {
         match self.shared.fs.write(fh.0, offset, data, drop_set_ids) {
             Err(lacking) if is_lacking(&lacking) => {
                 let data = data.to_vec();
-                self.shared.park(req.pid(), lacking, move |fs| fs.write(fh.0, offset, &data, drop_set_ids), answer);
+                let again = move |fs: &crate::fs::Fs| fs.write(fh.0, offset, &data, drop_set_ids);
+                self.shared.park_under(self.policy(flags), req.pid(), lacking, again, answer);
             }
             result => answer(result),
         }
@@ -427,7 +434,14 @@ impl fuser::Filesystem for Adapter {
 
     fn readdirplus(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
         let listed = self.list(ino.0, offset, |ino, next, name, _, inode| {
-            reply.add(INodeNo(ino), next, OsStr::from_bytes(name), &self.ttl(inode), &attr(inode), GENERATION)
+            reply.add(
+                INodeNo(ino),
+                next,
+                OsStr::from_bytes(name),
+                &self.ttl(inode),
+                &self.shared.shown.attr(inode),
+                GENERATION,
+            )
         });
         match listed {
             Ok(()) => reply.ok(),

@@ -18,9 +18,43 @@ use crate::fs::Error;
 /// What `st_blksize` says, in bytes: how much programs read and write at once.
 const BLOCK_SIZE: u32 = 128 << 10;
 
+/// What the kernel is shown instead of recorded owners and modes, and so what it judges by; as of mounts of other FUSE file
+/// systems with `uid`, `gid` and `umask` (fuse(8)). What is recorded stays as it is, and changes of it are recorded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shown {
+    /// The owner of everything.
+    pub uid: Option<u32>,
+    /// The group of everything.
+    pub gid: Option<u32>,
+    /// Everything but directories has all permissions but these.
+    pub file_mask: Option<u32>,
+    /// Directories have all permissions but these.
+    pub directory_mask: Option<u32>,
+}
+
+impl Shown {
+    /// The attributes of an inode for the kernel.
+    pub(super) fn attr(self, inode: &Inode) -> FileAttr {
+        let mut attr = attr(inode);
+        attr.uid = self.uid.unwrap_or(attr.uid);
+        attr.gid = self.gid.unwrap_or(attr.gid);
+        let mask = match inode.kind() {
+            // A link's own mode means nothing.
+            Kind::Symlink => None,
+            Kind::Directory => self.directory_mask,
+            _ => self.file_mask,
+        };
+        if let Some(mask) = mask {
+            // Nine bits.
+            attr.perm = (0o777 & !mask) as u16;
+        }
+        attr
+    }
+}
+
 /// The kernel's attributes of an inode. `st_blocks` is the full size whether the bytes are local or not: with a zero
 /// GNU tar -S would archive the file as one hole.
-pub(super) fn attr(inode: &Inode) -> FileAttr {
+fn attr(inode: &Inode) -> FileAttr {
     FileAttr {
         ino: INodeNo(inode.ino),
         size: inode.size,

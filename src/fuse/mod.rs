@@ -16,6 +16,8 @@ mod mount;
 mod park;
 mod watch;
 
+pub use convert::Shown;
+pub use mount::Access;
 pub use mount::MountError;
 pub use mount::Mounted;
 pub use mount::Options;

@@ -32,19 +32,43 @@ use super::adapter::Adapter;
 use super::park::Shared;
 use crate::fs::Invalidate;
 use crate::util::mountinfo;
+use crate::util::recall::RecallPolicy;
 
 /// What the mount table shows as the source and, after `fuse.`, as the type.
 const NAME: &str = "glacierfs";
 /// Where the kernel's requests come from.
 const DEVICE: &str = "/dev/fuse";
 
+/// Who is let in; modes and owners then decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Who mounts.
+    Owner,
+    /// Who mounts, and root.
+    Root,
+    /// Everybody.
+    All,
+}
+
+impl Access {
+    fn acl(self) -> SessionACL {
+        match self {
+            Access::Owner => SessionACL::Owner,
+            Access::Root => SessionACL::RootAndOwner,
+            Access::All => SessionACL::All,
+        }
+    }
+}
+
 /// How to mount.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Let other users in too, as far as modes and owners allow.
-    pub allow_other: bool,
+    /// Who is let in at all.
+    pub access: Access,
     /// Refuse writes.
     pub read_only: bool,
+    /// Let no program be run from it.
+    pub no_exec: bool,
     /// Threads that serve requests.
     pub threads: usize,
 }
@@ -72,7 +96,8 @@ pub enum MountError {
     /// The kernel would end the mount in the middle of a recall.
     #[error(
         "the kernel aborts FUSE requests after {seconds} s (sysctl {sysctl}), and with them the whole mount, but a read \
-         from Glacier takes hours: set {sysctl} to 0, or give --recall-timeout a shorter time than that"
+         from Glacier takes hours: set {sysctl} to 0, give --recall-timeout a shorter time than that, or take \
+         --recall queue or deny"
     )]
     RequestTimeout {
         /// The sysctl's name.
@@ -83,6 +108,30 @@ pub enum MountError {
     /// No FUSE on this machine.
     #[error("/dev/fuse can't be opened ({0}): load the module with `modprobe fuse`, or give the container /dev/fuse")]
     NoFuse(io::Error),
+    /// The device is root's alone.
+    #[error(
+        "/dev/fuse is open to root only, so nobody else can mount: `chmod 666 /dev/fuse` as root, which udev does by itself"
+    )]
+    FuseForbidden,
+    /// An administrator has to allow it first.
+    #[error(
+        "letting other users in (allow-other, allow-root) is refused to users other than root: the line user_allow_other \
+         in /etc/fuse.conf allows it"
+    )]
+    OthersForbidden,
+    /// The helper for users other than root isn't there.
+    #[error(
+        "fusermount3 doesn't start ({0}), and only it can mount for users other than root: install the package fuse3"
+    )]
+    NoHelper(io::Error),
+    /// The helper for users other than root said no.
+    #[error("{} can't be mounted: {said}", path.display())]
+    Helper {
+        /// The mount point.
+        path: PathBuf,
+        /// What it said.
+        said: String,
+    },
     /// Anything else.
     #[error("{}: {source}", path.display())]
     Io {
@@ -138,8 +187,13 @@ pub fn mount(
     shared: Arc<Shared>,
 ) -> Result<(Mounted, oneshot::Receiver<()>), MountError> {
     check_mountpoint(mountpoint)?;
-    check_request_timeout(shared.recall_timeout)?;
-    fs::File::options().read(true).write(true).open(DEVICE).map_err(MountError::NoFuse)?;
+    if shared.policy == RecallPolicy::Wait {
+        check_request_timeout(shared.recall_timeout)?;
+    }
+    fs::File::options().read(true).write(true).open(DEVICE).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied if !nix::unistd::geteuid().is_root() => MountError::FuseForbidden,
+        _ => MountError::NoFuse(error),
+    })?;
     let mut config = fuser::Config::default();
     config.mount_options = vec![
         MountOption::FSName(NAME.into()),
@@ -151,17 +205,33 @@ pub fn mount(
     if options.read_only {
         config.mount_options.push(MountOption::RO);
     }
-    config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
+    if options.no_exec {
+        config.mount_options.push(MountOption::NoExec);
+    }
+    config.acl = options.access.acl();
     config.n_threads = Some(options.threads);
     let (ended, receiver) = oneshot::channel();
     let adapter = Adapter { shared, ended: Some(ended) };
     let io = |source| MountError::Io { path: mountpoint.to_path_buf(), source };
     let session = match nix::unistd::geteuid().is_root() {
-        true => attach(mountpoint, options, config, adapter),
-        false => Session::new(adapter, mountpoint, &config),
+        true => attach(mountpoint, options, config, adapter).map_err(io)?,
+        false => Session::new(adapter, mountpoint, &config).map_err(|error| refused(mountpoint, error))?,
     };
-    let session = ManuallyDrop::new(session.and_then(Session::spawn).map_err(io)?);
+    let session = ManuallyDrop::new(session.spawn().map_err(io)?);
     Ok((Mounted { session }, receiver))
+}
+
+/// What a failure of fusermount3 means; fuser makes an error of what it said.
+fn refused(mountpoint: &Path, error: io::Error) -> MountError {
+    let said = error.to_string();
+    match error.kind() {
+        io::ErrorKind::NotFound => MountError::NoHelper(error),
+        _ if said.contains("user_allow_other") => MountError::OthersForbidden,
+        _ => {
+            let said = said.trim().trim_start_matches("fusermount3: ").to_owned();
+            MountError::Helper { path: mountpoint.to_path_buf(), said }
+        }
+    }
 }
 
 /// Mounts as root, without a helper. fuser could too, but forgets the subtype, by which mounts of ours are known.
@@ -176,12 +246,16 @@ fn attach(
     let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
     let mut data =
         format!("fd={},rootmode=40000,user_id={user},group_id={group},default_permissions", device.as_raw_fd());
-    if options.allow_other {
+    // The kernel has no word for root alone; fuser turns the others away.
+    if options.access != Access::Owner {
         data.push_str(",allow_other");
     }
     let mut flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
     if options.read_only {
         flags |= MsFlags::MS_RDONLY;
+    }
+    if options.no_exec {
+        flags |= MsFlags::MS_NOEXEC;
     }
     let kind = format!("fuse.{NAME}");
     nix::mount::mount(Some(NAME), &mountpoint, Some(kind.as_str()), flags, Some(data.as_str()))?;

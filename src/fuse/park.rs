@@ -7,15 +7,18 @@ use nix::errno::Errno;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::convert::Shown;
 use super::watch::interrupted;
 use crate::fs::Error;
 use crate::fs::Fs;
 use crate::fs::HandleId;
+use crate::fs::Need;
 use crate::fs::Result;
 use crate::recall::Recall;
 use crate::upload::NotArchived;
 use crate::upload::Patience;
 use crate::upload::Uploads;
+use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
 use crate::vault::Vaults;
 
@@ -38,6 +41,10 @@ pub struct Shared {
     pub fsync: Saved,
     /// Where parked requests wait.
     pub runtime: Handle,
+    /// What the kernel is shown instead of recorded owners and modes.
+    pub shown: Shown,
+    /// What a request gets whose bytes aren't local.
+    pub policy: RecallPolicy,
     /// How long a request waits for a recall at most; none: as long as it takes.
     pub recall_timeout: Option<Duration>,
     /// Becomes true when the daemon stops: every parked request is answered then.
@@ -54,12 +61,24 @@ impl Shared {
         operation: impl Fn(&Fs) -> Result<T> + Send + Sync + 'static,
         finish: impl FnOnce(Result<T>) + Send + 'static,
     ) {
+        self.park_under(self.policy, tid, first, operation, finish);
+    }
+
+    /// The same under another recall policy than the mount's.
+    pub(super) fn park_under<T: Send + 'static>(
+        self: &Arc<Self>,
+        policy: RecallPolicy,
+        tid: u32,
+        first: Error,
+        operation: impl Fn(&Fs) -> Result<T> + Send + Sync + 'static,
+        finish: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
         let shared = self.clone();
         let operation = Arc::new(operation);
         self.runtime.spawn(async move {
             let mut lacking = first;
             let result = loop {
-                if let Err(error) = shared.wait_for(tid, lacking).await {
+                if let Err(error) = shared.wait_for(policy, tid, lacking).await {
                     break Err(error);
                 }
                 let (fs, again) = (shared.fs.clone(), operation.clone());
@@ -119,24 +138,11 @@ impl Shared {
         }
     }
 
-    /// Waits until what was `lacking` is there.
-    async fn wait_for(&self, tid: u32, lacking: Error) -> Result<()> {
+    /// Waits until what was `lacking` is there, as far as `policy` has it wait.
+    async fn wait_for(&self, policy: RecallPolicy, tid: u32, lacking: Error) -> Result<()> {
         let cause = async {
             match lacking {
-                Error::Cold(need) => {
-                    let recalled = self.recall.bring(need.content, need.first, need.last);
-                    let outcome = match self.recall_timeout {
-                        None => recalled.await,
-                        Some(limit) => match tokio::time::timeout(limit, recalled).await {
-                            Ok(outcome) => outcome,
-                            Err(_) => return Err(Errno::ETIMEDOUT.into()),
-                        },
-                    };
-                    outcome.map_err(|error| {
-                        log::error!("a read failed: {error}");
-                        Error::Errno(Errno::EIO)
-                    })
-                }
+                Error::Cold(need) => self.recalled(policy, need).await,
                 Error::Full(bytes) => self.fs.wait_for_room(bytes).await,
                 other => Err(other),
             }
@@ -145,6 +151,27 @@ impl Shared {
             outcome = cause => outcome,
             error = self.cut_short(tid) => Err(error),
         }
+    }
+
+    /// What comes of bytes that aren't local under `policy`: nothing but an error, unless it is to wait, or they have just
+    /// come.
+    async fn recalled(&self, policy: RecallPolicy, need: Need) -> Result<()> {
+        let outcome = match (policy, self.recall_timeout) {
+            (RecallPolicy::Deny, _) => return Err(Errno::EREMOTE.into()),
+            (RecallPolicy::Queue, _) => match self.recall.start(need.content, need.first, need.last) {
+                Ok(false) => return Err(Errno::EAGAIN.into()),
+                outcome => outcome.map(drop),
+            },
+            (RecallPolicy::Wait, None) => self.recall.bring(need.content, need.first, need.last).await,
+            (RecallPolicy::Wait, Some(limit)) => {
+                let recalled = self.recall.bring(need.content, need.first, need.last);
+                tokio::time::timeout(limit, recalled).await.map_err(|_| Errno::ETIMEDOUT)?
+            }
+        };
+        outcome.map_err(|error| {
+            log::error!("a read failed: {error}");
+            Error::Errno(Errno::EIO)
+        })
     }
 
     /// Waits until thread `tid` is interrupted (EINTR) or the daemon stops (EIO).

@@ -198,10 +198,16 @@ impl Recall {
         }
     }
 
-    /// Has the bytes `first..=last` of content `id` retrieved, if that isn't under way, and doesn't wait.
-    pub fn start(&self, id: ContentId, first: u64, last: u64) {
-        if let Err(error) = self.request(id, first, last, self.settings.tier) {
-            log::error!("a recall can't be started: {error}");
+    /// Has the bytes `first..=last` of content `id` retrieved, if that isn't under way, and doesn't wait. Answers whether they
+    /// are local already.
+    ///
+    /// # Errors
+    /// [`Error`], also why the last retrieval failed: who only ever asks would never hear of it. A new one is started then.
+    pub fn start(&self, id: ContentId, first: u64, last: u64) -> Result<bool, Error> {
+        let failure = self.failure(id);
+        match (self.request(id, first, last, self.settings.tier)?, failure) {
+            (false, Some(reason)) => Err(Error::Failed(reason)),
+            (local, _) => Ok(local),
         }
     }
 

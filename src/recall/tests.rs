@@ -175,7 +175,7 @@ async fn jobs_survive_a_restart() {
     let data = bytes(1000);
     let (noted, unnoted) = (house.archive("a", &data), house.archive("b", &data));
     house.fake.hold_jobs();
-    house.recall.start(noted, 0, 0);
+    assert!(!house.recall.start(noted, 0, 0).expect("a planned job"));
     let accepted = async |house: &House, n: usize| {
         let wait = async {
             while house.catalog.jobs(JobState::Accepted, 9, &|_| false).expect("jobs").len() < n {
@@ -186,7 +186,7 @@ async fn jobs_survive_a_restart() {
     };
     accepted(&house, 1).await;
     house.fake.fail(Op::RequestRetrieval, None, 1, When::After, fake::error(crate::service::Kind::Unavailable));
-    house.recall.start(unnoted, 0, 0);
+    assert!(!house.recall.start(unnoted, 0, 0).expect("a planned job"));
     while house.fake.calls(Op::RequestRetrieval) < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

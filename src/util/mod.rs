@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod mountinfo;
 pub mod rate;
+pub mod recall;
 pub mod retry;
 pub mod saved;
 pub mod size;

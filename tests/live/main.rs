@@ -1,0 +1,30 @@
+//! A mount that stays alive, whatever programs do at the same time: recall policies, interrupts, mount options, concurrency,
+//! caches. Real mounts and real processes. Needs /dev/fuse, and fails without it.
+
+mod options;
+mod recall;
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::Place;
+
+/// A vault `v` with `count` files `v/coldN` that are archived and not local, each `size` bytes of the number N.
+fn with_cold_files(place: &Place, count: usize, size: usize) {
+    let vault = place.path("mnt/v");
+    if !vault.exists() {
+        std::fs::create_dir(&vault).expect("a vault");
+    }
+    for n in 0..count {
+        std::fs::write(vault.join(format!("cold{n}")), vec![n as u8; size]).expect("a written file");
+    }
+    place.ok(&["flush", "--timeout", "1min", &place.text("mnt")]);
+    place.ok(&["evict", &place.text("mnt/v")]);
+}
+
+/// What a file tells of where its bytes are.
+fn state(place: &Place, name: &str) -> String {
+    let path = place.path(name);
+    let mut value = [0; 64];
+    let length = rustix::fs::getxattr(&path, "user.glacierfs.state", &mut value).expect("a state");
+    String::from_utf8_lossy(&value[..length]).into_owned()
+}
