@@ -38,6 +38,8 @@ use fuser::Request;
 use fuser::TimeOrNow;
 use fuser::WriteFlags;
 
+use super::caller::keeps_set_group_id;
+use super::caller::sees_trusted;
 use super::convert::attr;
 use super::convert::errno;
 use super::convert::file_type;
@@ -55,6 +57,7 @@ use crate::fs::NAME_MAX;
 use crate::fs::Opened;
 use crate::fs::ROOT;
 use crate::fs::Result;
+use crate::fs::is_acl;
 
 /// How long the kernel may keep a name or attributes that nobody is changing.
 const LONG: Duration = Duration::from_secs(3600);
@@ -134,6 +137,9 @@ impl fuser::Filesystem for Adapter {
             // Without it the kernel asks for `security.capability` before each write. What it wants in return: see
             // `takes_set_ids()`.
             InitFlags::FUSE_HANDLE_KILLPRIV_V2,
+            // The kernel then keeps to access control lists, and leaves the umask to us, since a default list overrides it.
+            InitFlags::FUSE_POSIX_ACL,
+            InitFlags::FUSE_DONT_MASK,
         ] {
             // An older kernel lacks some of them, and goes without.
             let _ = config.add_capabilities(wanted);
@@ -206,21 +212,18 @@ impl fuser::Filesystem for Adapter {
         }
     }
 
-    fn mknod(
-        &self,
-        req: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        _umask: u32,
-        rdev: u32,
-        reply: ReplyEntry,
-    ) {
-        self.entry(self.shared.fs.mknod(parent.0, name.as_bytes(), mode, rdev, caller(req)), reply);
+    fn mknod(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, rdev: u32, reply: ReplyEntry) {
+        let fs = &self.shared.fs;
+        let made = fs.masked(parent.0, mode, umask);
+        self.entry(made.and_then(|mode| fs.mknod(parent.0, name.as_bytes(), mode, rdev, caller(req))), reply);
     }
 
-    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
+    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
         let caller = caller(req);
+        let mode = match self.shared.fs.masked(parent.0, mode, umask) {
+            Ok(mode) => mode,
+            Err(error) => return reply.error(errno(&error)),
+        };
         if parent.0 != ROOT {
             return self.entry(self.shared.fs.mkdir(parent.0, name.as_bytes(), mode, caller), reply);
         }
@@ -254,7 +257,7 @@ impl fuser::Filesystem for Adapter {
 
     fn rename(
         &self,
-        _req: &Request,
+        req: &Request,
         parent: INodeNo,
         name: &OsStr,
         newparent: INodeNo,
@@ -262,13 +265,18 @@ impl fuser::Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let mode = match flags {
+        let mode = match flags - RenameFlags::RENAME_WHITEOUT {
             flags if flags.is_empty() => RenameMode::Replace,
             RenameFlags::RENAME_NOREPLACE => RenameMode::NoReplace,
-            RenameFlags::RENAME_EXCHANGE => RenameMode::Exchange,
+            RenameFlags::RENAME_EXCHANGE if !flags.contains(RenameFlags::RENAME_WHITEOUT) => RenameMode::Exchange,
             _ => return reply.error(Errno::EINVAL),
         };
-        empty(self.shared.fs.rename((parent.0, name.as_bytes()), (newparent.0, newname.as_bytes()), mode), reply);
+        let (fs, from, to) = (&self.shared.fs, (parent.0, name.as_bytes()), (newparent.0, newname.as_bytes()));
+        let done = match flags.contains(RenameFlags::RENAME_WHITEOUT) {
+            true => fs.rename_leaving_whiteout(from, to, mode, caller(req)),
+            false => fs.rename(from, to, mode),
+        };
+        empty(done, reply);
     }
 
     fn link(&self, _req: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
@@ -281,7 +289,7 @@ impl fuser::Filesystem for Adapter {
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
-        _umask: u32,
+        umask: u32,
         _flags: i32,
         reply: ReplyCreate,
     ) {
@@ -293,6 +301,10 @@ impl fuser::Filesystem for Adapter {
             Err(error) => reply.error(errno(&error)),
         };
         let caller = caller(req);
+        let mode = match self.shared.fs.masked(parent.0, mode, umask) {
+            Ok(mode) => mode,
+            Err(error) => return answer(Err(error)),
+        };
         match self.shared.fs.create(parent.0, name.as_bytes(), mode, caller) {
             Err(lacking) if is_lacking(&lacking) => {
                 let name = name.as_bytes().to_vec();
@@ -442,7 +454,7 @@ impl fuser::Filesystem for Adapter {
 
     fn setxattr(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         name: &OsStr,
         value: &[u8],
@@ -450,6 +462,10 @@ impl fuser::Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
+        if is_acl(name.as_bytes()) {
+            let is_member = |gid| keeps_set_group_id(req, gid);
+            return empty(self.shared.fs.set_acl(ino.0, name.as_bytes(), value, &is_member), reply);
+        }
         let mode = match flags {
             libc::XATTR_CREATE => XattrMode::Create,
             libc::XATTR_REPLACE => XattrMode::Replace,
@@ -462,8 +478,9 @@ impl fuser::Filesystem for Adapter {
         xattr(self.shared.fs.getxattr(ino.0, name.as_bytes()), size, reply);
     }
 
-    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        xattr(self.shared.fs.listxattr(ino.0), size, reply);
+    fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let listed = self.shared.fs.listxattr(ino.0).map(|list| shown(list, || sees_trusted(req)));
+        xattr(listed, size, reply);
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -544,6 +561,16 @@ impl Adapter {
             }
         }
     }
+}
+
+/// The names in `list` that a caller may see: those of `trusted.` are for who `sees_trusted`.
+fn shown(list: Vec<u8>, sees_trusted: impl Fn() -> bool) -> Vec<u8> {
+    let is_trusted = |name: &[u8]| name.starts_with(b"trusted.");
+    let names = || list.split_inclusive(|byte| *byte == 0);
+    if !names().any(is_trusted) || sees_trusted() {
+        return list;
+    }
+    names().filter(|name| !is_trusted(name)).flatten().copied().collect()
 }
 
 fn xattr(result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
