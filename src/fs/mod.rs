@@ -19,6 +19,7 @@ mod ids;
 mod io;
 mod names;
 mod open;
+mod ranges;
 mod room;
 mod seal;
 mod xattr;

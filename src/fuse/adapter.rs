@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use fuser::BsdFileFlags;
+use fuser::CopyFileRangeFlags;
 use fuser::Errno;
 use fuser::FileHandle;
 use fuser::FopenFlags;
@@ -53,6 +54,7 @@ use crate::catalog::RenameMode;
 use crate::catalog::XattrMode;
 use crate::fs::Caller;
 use crate::fs::Error;
+use crate::fs::Fs;
 use crate::fs::NAME_MAX;
 use crate::fs::Opened;
 use crate::fs::ROOT;
@@ -82,6 +84,20 @@ impl Adapter {
     /// memory mapping change them behind its back.
     fn ttl(&self, inode: &Inode) -> Duration {
         if inode.kind() == Kind::File && self.shared.fs.is_being_written(inode.ino) { Duration::ZERO } else { LONG }
+    }
+
+    /// Does what may keep the disk busy: not on a worker. It is parked if it lacks something.
+    fn on_disk<T: Send + 'static>(
+        &self,
+        tid: u32,
+        operation: impl Fn(&Fs) -> Result<T> + Send + Sync + 'static,
+        answer: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let shared = self.shared.clone();
+        self.shared.runtime.spawn_blocking(move || match operation(&shared.fs) {
+            Err(lacking) if is_lacking(&lacking) => shared.park(tid, lacking, operation, answer),
+            result => answer(result),
+        });
     }
 
     fn entry(&self, result: Result<Inode>, reply: ReplyEntry) {
@@ -308,7 +324,7 @@ impl fuser::Filesystem for Adapter {
         match self.shared.fs.create(parent.0, name.as_bytes(), mode, caller) {
             Err(lacking) if is_lacking(&lacking) => {
                 let name = name.as_bytes().to_vec();
-                let again = move |fs: &crate::fs::Fs| fs.create(parent.0, &name, mode, caller);
+                let again = move |fs: &Fs| fs.create(parent.0, &name, mode, caller);
                 self.shared.park(req.pid(), lacking, again, answer);
             }
             result => answer(result),
@@ -503,16 +519,37 @@ impl fuser::Filesystem for Adapter {
 
     fn fallocate(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
-        _fh: FileHandle,
-        _offset: u64,
-        _length: u64,
-        _mode: i32,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
         reply: ReplyEmpty,
     ) {
-        // glibc's posix_fallocate then writes zeros itself.
-        reply.error(Errno::EOPNOTSUPP);
+        let operation = move |fs: &Fs| fs.fallocate(fh.0, mode, offset, length);
+        self.on_disk(req.pid(), operation, |result| empty(result, reply));
+    }
+
+    fn copy_file_range(
+        &self,
+        req: &Request,
+        _ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        _ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let operation = move |fs: &Fs| fs.copy_range((fh_in.0, offset_in), (fh_out.0, offset_out), len);
+        self.on_disk(req.pid(), operation, |result| match result {
+            // Some MiB at a time.
+            Ok(copied) => reply.written(copied as u32),
+            Err(error) => reply.error(errno(&error)),
+        });
     }
 
     fn lseek(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {

@@ -2,6 +2,7 @@
 //! mounts; needs root, /dev/fuse, and ext4 under the temporary directory.
 
 mod acl;
+mod ranges;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -68,7 +69,6 @@ impl Pair {
         let disk = shell(user, script, &self.disk());
         let vault = shell(user, script, &self.vault());
         assert_eq!(vault, disk, "as {user:?}: {script}");
-        if std::env::var_os("SHOW").is_some() {
             eprintln!("{user:?}: {script}\n{disk}");
         }
         disk
