@@ -69,8 +69,6 @@ impl Pair {
         let disk = shell(user, script, &self.disk());
         let vault = shell(user, script, &self.vault());
         assert_eq!(vault, disk, "as {user:?}: {script}");
-            eprintln!("{user:?}: {script}\n{disk}");
-        }
         disk
     }
 
