@@ -113,6 +113,9 @@ pub enum Error {
     /// The extended attribute isn't set (ENODATA).
     #[error("no such extended attribute")]
     NoXattr,
+    /// Their list would become too long (ENOSPC).
+    #[error("the inode has too many extended attributes")]
+    TooManyXattrs,
     /// The database was written by a later version of glacierfs.
     #[error(
         "{} has catalog version {found}, and this glacierfs knows versions up to {known}: it was written by a newer \

@@ -16,6 +16,7 @@ use super::types::INODE;
 use super::types::Ino;
 use super::types::Inode;
 use super::types::Kind;
+use super::xattrs;
 
 /// An inode that is about to be.
 #[derive(Clone, Copy, Debug)]
@@ -104,11 +105,27 @@ impl Catalog {
     /// # Errors
     /// [`Error::Exists`], [`Error::NotFound`] (no such parent), [`Error::NotDirectory`], [`Error::RootIsForVaults`].
     pub fn create(&self, parent: Ino, name: &[u8], new: NewInode, now: i64) -> Result<Inode> {
+        self.create_with(parent, name, new, &[], now)
+    }
+
+    /// As [`Catalog::create`]; the inode is born with extended attributes, each a name and a value.
+    pub fn create_with(
+        &self,
+        parent: Ino,
+        name: &[u8],
+        new: NewInode,
+        xattrs: &[(&[u8], Vec<u8>)],
+        now: i64,
+    ) -> Result<Inode> {
         self.write(|tx| {
             if parent == ROOT {
                 return Err(Error::RootIsForVaults);
             }
-            insert(tx, &directory(tx, parent)?, name, new, now)
+            let made = insert(tx, &directory(tx, parent)?, name, new, now)?;
+            for (name, value) in xattrs {
+                xattrs::put(tx, made.ino, name, value)?;
+            }
+            Ok(made)
         })
     }
 
@@ -125,6 +142,10 @@ impl Catalog {
             let found = inode(tx, ino)?;
             if found.is_dir() {
                 return Err(Error::IsDirectory);
+            }
+            // What has lost its last name never gets one again.
+            if found.nlink == 0 {
+                return Err(Error::NotFound);
             }
             if found.vault != dir.vault {
                 return Err(Error::CrossVault);
@@ -178,33 +199,25 @@ impl Catalog {
     /// [`Error::NotEmpty`] when the target doesn't fit; [`Error::IntoItself`]; [`Error::CrossVault`];
     /// [`Error::RootIsForVaults`].
     pub fn rename(&self, from: (Ino, &[u8]), to: (Ino, &[u8]), mode: RenameMode, now: i64) -> Result<Removed> {
+        self.write(|tx| rename(tx, from, to, mode, now))
+    }
+
+    /// As [`Catalog::rename`]; the old name is left with a new inode, `whiteout` (RENAME_WHITEOUT).
+    pub fn rename_leaving(
+        &self,
+        from: (Ino, &[u8]),
+        to: (Ino, &[u8]),
+        mode: RenameMode,
+        whiteout: NewInode,
+        now: i64,
+    ) -> Result<Removed> {
         self.write(|tx| {
-            if from.0 == ROOT || to.0 == ROOT {
-                return Err(Error::RootIsForVaults);
+            let removed = rename(tx, from, to, mode, now)?;
+            // It is still there when both were names of one inode.
+            if find(tx, from.0, from.1)?.is_none() {
+                insert(tx, &directory(tx, from.0)?, from.1, whiteout, now)?;
             }
-            let moved = find(tx, from.0, from.1)?.ok_or(Error::NotFound)?;
-            let to_dir = directory(tx, to.0)?;
-            let target = find(tx, to.0, to.1)?;
-            if moved.vault != to_dir.vault {
-                return Err(Error::CrossVault);
-            }
-            if moved.is_dir() && is_within(tx, to.0, moved.ino)? {
-                return Err(Error::IntoItself);
-            }
-            match (mode, target) {
-                (RenameMode::NoReplace, Some(_)) => Err(Error::Exists),
-                (RenameMode::Exchange, None) => Err(Error::NotFound),
-                (RenameMode::Exchange, Some(target)) => {
-                    if target.is_dir() && is_within(tx, from.0, target.ino)? {
-                        return Err(Error::IntoItself);
-                    }
-                    exchange(tx, from, &moved, to, &target, now)?;
-                    Ok(Removed::default())
-                }
-                // Two names of one inode: rename(2) does nothing.
-                (RenameMode::Replace, Some(target)) if target.ino == moved.ino => Ok(Removed::default()),
-                (_, target) => replace(tx, from, &moved, to, target, now),
-            }
+            Ok(removed)
         })
     }
 
@@ -213,7 +226,15 @@ impl Catalog {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn setattr(&self, ino: Ino, changes: Changes, now: i64) -> Result<Inode> {
+        self.setattr_with(ino, changes, &[], now)
+    }
+
+    /// As [`Catalog::setattr`]; sets extended attributes, each a name and a value, in the same transaction.
+    pub fn setattr_with(&self, ino: Ino, changes: Changes, xattrs: &[(&[u8], Vec<u8>)], now: i64) -> Result<Inode> {
         self.write(|tx| {
+            for (name, value) in xattrs {
+                xattrs::put(tx, ino, name, value)?;
+            }
             tx.prepare_cached(
                 // 61440 is S_IFMT, 16384 S_IFDIR, 2048 S_ISUID, 1024 S_ISGID, 8 S_IXGRP.
                 "UPDATE inode SET
@@ -472,6 +493,35 @@ fn repoint(tx: &Connection, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
         ino as i64
     ])?;
     Ok(())
+}
+
+fn rename(tx: &Connection, from: (Ino, &[u8]), to: (Ino, &[u8]), mode: RenameMode, now: i64) -> Result<Removed> {
+    if from.0 == ROOT || to.0 == ROOT {
+        return Err(Error::RootIsForVaults);
+    }
+    let moved = find(tx, from.0, from.1)?.ok_or(Error::NotFound)?;
+    let to_dir = directory(tx, to.0)?;
+    let target = find(tx, to.0, to.1)?;
+    if moved.vault != to_dir.vault {
+        return Err(Error::CrossVault);
+    }
+    if moved.is_dir() && is_within(tx, to.0, moved.ino)? {
+        return Err(Error::IntoItself);
+    }
+    match (mode, target) {
+        (RenameMode::NoReplace, Some(_)) => Err(Error::Exists),
+        (RenameMode::Exchange, None) => Err(Error::NotFound),
+        (RenameMode::Exchange, Some(target)) => {
+            if target.is_dir() && is_within(tx, from.0, target.ino)? {
+                return Err(Error::IntoItself);
+            }
+            exchange(tx, from, &moved, to, &target, now)?;
+            Ok(Removed::default())
+        }
+        // Two names of one inode: rename(2) does nothing.
+        (RenameMode::Replace, Some(target)) if target.ino == moved.ino => Ok(Removed::default()),
+        (_, target) => replace(tx, from, &moved, to, target, now),
+    }
 }
 
 fn exchange(

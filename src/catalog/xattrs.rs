@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
 use rusqlite::params;
 
@@ -20,6 +21,10 @@ pub enum XattrMode {
     /// Fail with [`Error::NoXattr`] if there is none (XATTR_REPLACE).
     Replace,
 }
+
+/// Most bytes that the names of an inode's attributes have, each with a NUL: what listxattr(2) can tell (XATTR_LIST_MAX,
+/// linux/limits.h).
+const LIST_MAX: usize = 65536;
 
 impl Catalog {
     /// The value of attribute `name` of inode `ino`.
@@ -51,7 +56,7 @@ impl Catalog {
     /// Sets attribute `name` of inode `ino`.
     ///
     /// # Errors
-    /// [`Error::Exists`] and [`Error::NoXattr`], as `mode` says.
+    /// [`Error::Exists`] and [`Error::NoXattr`], as `mode` says; [`Error::TooManyXattrs`].
     pub fn set_xattr(&self, ino: Ino, name: &[u8], value: &[u8], mode: XattrMode, now: i64) -> Result<()> {
         self.write(|tx| {
             let exists = tx
@@ -62,9 +67,35 @@ impl Catalog {
                 XattrMode::Replace if !exists => return Err(Error::NoXattr),
                 _ => {}
             }
-            tx.prepare_cached("INSERT OR REPLACE INTO xattr (ino, name, value) VALUES (?1, ?2, ?3)")?
-                .execute(params![ino as i64, name, value])?;
+            if !exists {
+                let list: i64 = tx
+                    .prepare_cached("SELECT COALESCE(SUM(LENGTH(name) + 1), 0) FROM xattr WHERE ino = ?1")?
+                    .query_row([ino as i64], |row| row.get(0))?;
+                if list as usize + name.len() + 1 > LIST_MAX {
+                    return Err(Error::TooManyXattrs);
+                }
+            }
+            put(tx, ino, name, value)?;
             tx.prepare_cached("UPDATE inode SET ctime = ?2 WHERE ino = ?1")?.execute(params![ino as i64, now])?;
+            Ok(())
+        })
+    }
+
+    /// Sets attribute `name` of inode `ino`, or removes it, and gives the inode the permission bits `mode`, if that is some.
+    pub fn set_acl(&self, ino: Ino, name: &[u8], value: Option<&[u8]>, mode: Option<u32>, now: i64) -> Result<()> {
+        self.write(|tx| {
+            match value {
+                Some(value) => put(tx, ino, name, value)?,
+                None => {
+                    tx.prepare_cached("DELETE FROM xattr WHERE ino = ?1 AND name = ?2")?
+                        .execute(params![ino as i64, name])?;
+                }
+            }
+            // 4095 are the permission bits.
+            tx.prepare_cached(
+                "UPDATE inode SET mode = (mode & ~4095) | COALESCE(?2, mode & 4095), ctime = ?3 WHERE ino = ?1",
+            )?
+            .execute(params![ino as i64, mode.map(|mode| mode & 0o7777), now])?;
             Ok(())
         })
     }
@@ -85,4 +116,11 @@ impl Catalog {
             Ok(())
         })
     }
+}
+
+/// Creates or replaces an attribute.
+pub(super) fn put(tx: &Connection, ino: Ino, name: &[u8], value: &[u8]) -> Result<()> {
+    tx.prepare_cached("INSERT OR REPLACE INTO xattr (ino, name, value) VALUES (?1, ?2, ?3)")?
+        .execute(params![ino as i64, name, value])?;
+    Ok(())
 }

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use super::Error;
 use super::Fs;
 use super::Result;
+use super::acl::ACCESS;
 use super::error::spool;
 use super::open::Bytes;
 use crate::catalog::Changes;
@@ -46,7 +47,9 @@ impl Fs {
         {
             // While it is locked it isn't sealed, which would take the time that the file has.
             let mut state = open.as_ref().map(|open| open.lock());
-            self.catalog.setattr(ino, changes, now())?;
+            let acl = changes.mode.map(|mode| self.acl_for_mode(ino, mode)).transpose()?.flatten();
+            let acl = acl.map(|value| (ACCESS, value));
+            self.catalog.setattr_with(ino, changes, acl.as_slice(), now())?;
             if let Some(state) = &mut state {
                 state.plain &= changes.mode.is_none();
                 if let (Some(mtime), Bytes::Dirty(_, file)) = (changes.mtime, &state.bytes) {

@@ -64,7 +64,7 @@ impl Error {
                 catalog::Error::CrossVault => Errno::EXDEV,
                 catalog::Error::RootIsForVaults => Errno::EPERM,
                 catalog::Error::NoXattr => Errno::ENODATA,
-                catalog::Error::Full => Errno::ENOSPC,
+                catalog::Error::Full | catalog::Error::TooManyXattrs => Errno::ENOSPC,
                 catalog::Error::Io { source, .. } => source.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
                 catalog::Error::Newer { .. } | catalog::Error::Sqlite(_) => Errno::EIO,
             },

@@ -194,7 +194,7 @@ impl Fs {
     }
 
     /// Finds out where an open file's bytes are. One that is only partly local stays [`Bytes::Unknown`].
-    fn look_up(&self, open: &OpenFile, state: &mut OpenState) -> Result<()> {
+    pub(super) fn look_up(&self, open: &OpenFile, state: &mut OpenState) -> Result<()> {
         if !matches!(state.bytes, Bytes::Unknown) {
             return Ok(());
         }

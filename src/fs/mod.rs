@@ -12,12 +12,14 @@
 //! open file's state, then the catalog (whose lock is innermost). Only who settles locks more than one state at once. No
 //! lock is held over a read or write of bytes.
 
+mod acl;
 mod attr;
 mod error;
 mod ids;
 mod io;
 mod names;
 mod open;
+mod ranges;
 mod room;
 mod seal;
 mod xattr;
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+pub use acl::is_acl;
 pub use attr::Times;
 pub use error::Error;
 pub use error::Need;

@@ -10,6 +10,7 @@ use super::Fs;
 use super::HandleId;
 use super::Opened;
 use super::Result;
+use super::acl::Inherited;
 use super::attr::nanos;
 use super::check_name;
 use super::error::spool;
@@ -92,25 +93,23 @@ impl Fs {
     pub fn create(&self, parent: Ino, name: &[u8], mode: u32, caller: Caller) -> Result<(Inode, Opened)> {
         check_name(name)?;
         self.check_room(0)?;
+        let Inherited { mode, xattrs } = self.inherit(parent, Kind::File.bits() | mode & 0o7777)?;
         let content = self.ids.next();
         let file = self.store.create(content).map_err(|error| spool(error, 0))?;
         let born = file.metadata()?;
-        let new = NewInode {
-            mode: Kind::File.bits() | mode & 0o7777,
-            uid: caller.uid,
-            gid: caller.gid,
-            rdev: 0,
-            target: None,
-            content: Some(content),
-        };
+        let new = NewInode { mode, uid: caller.uid, gid: caller.gid, rdev: 0, target: None, content: Some(content) };
         // From its first moment the file's times are those of its file in the store.
-        let inode = match self.catalog.create(parent, name, new, nanos(born.mtime(), born.mtime_nsec())) {
+        let now = nanos(born.mtime(), born.mtime_nsec());
+        let inode = match self.catalog.create_with(parent, name, new, &xattrs, now) {
             Ok(inode) => inode,
             Err(error) => {
                 self.cache.discard(Some(content));
                 return Err(error.into());
             }
         };
+        if !xattrs.is_empty() {
+            self.has_xattrs(inode.ino);
+        }
         let (handle, open): (HandleId, _) = self.open.open(inode.ino, true);
         open.lock().bytes = Bytes::Dirty(content, std::sync::Arc::new(file));
         Ok((inode, Opened { handle, cold: false }))
@@ -144,6 +143,21 @@ impl Fs {
         self.after(removed)
     }
 
+    /// As [`Fs::rename`]; the old name is left with a character device 0/0, by which overlayfs(5) says that it is gone.
+    pub fn rename_leaving_whiteout(
+        &self,
+        from: (Ino, &[u8]),
+        to: (Ino, &[u8]),
+        mode: RenameMode,
+        caller: Caller,
+    ) -> Result<()> {
+        check_name(to.1)?;
+        let Caller { uid, gid } = caller;
+        let whiteout = NewInode { mode: Kind::CharDevice.bits(), uid, gid, rdev: 0, target: None, content: None };
+        let removed = self.catalog.rename_leaving(from, to, mode, whiteout, now())?;
+        self.after(removed)
+    }
+
     fn make(
         &self,
         parent: Ino,
@@ -155,8 +169,14 @@ impl Fs {
     ) -> Result<Inode> {
         check_name(name)?;
         debug_assert!(parent != ROOT || Kind::of(mode) != Some(Kind::Directory), "vaults are made by the service");
+        let Inherited { mode, xattrs } = self.inherit(parent, mode)?;
         let new = NewInode { mode, uid: caller.uid, gid: caller.gid, rdev, target, content: None };
-        Ok(self.catalog.create(parent, name, new, now())?)
+        let inode = self.catalog.create_with(parent, name, new, &xattrs, now())?;
+        // Nobody knows of the inode yet.
+        if !xattrs.is_empty() {
+            self.has_xattrs(inode.ino);
+        }
+        Ok(inode)
     }
 
     /// Forgets an inode that lost its last name; one that is open, at its last close.

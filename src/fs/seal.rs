@@ -192,6 +192,9 @@ impl Fs {
             self.cache.remove(content);
             self.cache.discard(file);
         }
+        if self.may_have_xattrs(ino) && matches!(self.catalog.inode(ino), Err(crate::catalog::Error::NotFound)) {
+            self.has_no_xattrs(ino);
+        }
         Ok(())
     }
 

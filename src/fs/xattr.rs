@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use super::Fs;
 use super::Result;
+use super::acl::is_acl;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::ROOT;
@@ -58,8 +59,10 @@ impl Fs {
         if value.len() > VALUE_MAX {
             return Err(Errno::E2BIG.into());
         }
-        // Before the row, so that nobody who could know of the row misses it.
-        self.with_xattrs.lock().unwrap_or_else(PoisonError::into_inner).insert(ino);
+        if is_acl(name) {
+            return self.set_acl(ino, name, value, &|_| true);
+        }
+        self.has_xattrs(ino);
         Ok(self.catalog.set_xattr(ino, name, value, mode, now())?)
     }
 
@@ -67,11 +70,24 @@ impl Fs {
     pub fn removexattr(&self, ino: Ino, name: &[u8]) -> Result<()> {
         check_ours(name)?;
         check_space(name)?;
+        if is_acl(name) {
+            return self.remove_acl(ino, name);
+        }
         Ok(self.catalog.remove_xattr(ino, name, now())?)
     }
 
-    fn may_have_xattrs(&self, ino: Ino) -> bool {
+    pub(super) fn may_have_xattrs(&self, ino: Ino) -> bool {
         self.with_xattrs.lock().unwrap_or_else(PoisonError::into_inner).contains(&ino)
+    }
+
+    /// Notes that `ino` has attributes: before it has any, so that nobody who could know of them misses them.
+    pub(super) fn has_xattrs(&self, ino: Ino) {
+        self.with_xattrs.lock().unwrap_or_else(PoisonError::into_inner).insert(ino);
+    }
+
+    /// Notes that `ino` is gone, and its attributes with it.
+    pub(super) fn has_no_xattrs(&self, ino: Ino) {
+        self.with_xattrs.lock().unwrap_or_else(PoisonError::into_inner).remove(&ino);
     }
 
     /// What the file tells of itself; none for what doesn't apply to it.
@@ -133,8 +149,11 @@ fn check_ours(name: &[u8]) -> Result<()> {
     if name.starts_with(OURS) { Err(Errno::EPERM.into()) } else { Ok(()) }
 }
 
-/// Which name spaces are kept. POSIX ACLs (`system.`) aren't, yet.
+/// Which name spaces are kept; of `system.` only access control lists.
 fn check_space(name: &[u8]) -> Result<()> {
+    if is_acl(name) {
+        return Ok(());
+    }
     const KEPT: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
     match KEPT.iter().any(|space| name.len() > space.len() && name.starts_with(space)) {
         true if name.len() <= 255 => Ok(()),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use fuser::BsdFileFlags;
+use fuser::CopyFileRangeFlags;
 use fuser::Errno;
 use fuser::FileHandle;
 use fuser::FopenFlags;
@@ -38,6 +39,8 @@ use fuser::Request;
 use fuser::TimeOrNow;
 use fuser::WriteFlags;
 
+use super::caller::keeps_set_group_id;
+use super::caller::sees_trusted;
 use super::convert::errno;
 use super::convert::file_type;
 use super::convert::nanos;
@@ -52,10 +55,12 @@ use crate::catalog::RenameMode;
 use crate::catalog::XattrMode;
 use crate::fs::Caller;
 use crate::fs::Error;
+use crate::fs::Fs;
 use crate::fs::NAME_MAX;
 use crate::fs::Opened;
 use crate::fs::ROOT;
 use crate::fs::Result;
+use crate::fs::is_acl;
 use crate::upload::Patience;
 use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
@@ -91,6 +96,20 @@ impl Adapter {
             0 => self.shared.policy,
             _ => self.shared.policy.without_waiting(),
         }
+    }
+
+    /// Does what may keep the disk busy: not on a worker. It is parked if it lacks something.
+    fn on_disk<T: Send + 'static>(
+        &self,
+        tid: u32,
+        operation: impl Fn(&Fs) -> Result<T> + Send + Sync + 'static,
+        answer: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let shared = self.shared.clone();
+        self.shared.runtime.spawn_blocking(move || match operation(&shared.fs) {
+            Err(lacking) if is_lacking(&lacking) => shared.park(tid, lacking, operation, answer),
+            result => answer(result),
+        });
     }
 
     fn entry(&self, result: Result<Inode>, reply: ReplyEntry) {
@@ -149,6 +168,9 @@ impl fuser::Filesystem for Adapter {
             // Without it the kernel asks for `security.capability` before each write. What it wants in return: see
             // `takes_set_ids()`.
             InitFlags::FUSE_HANDLE_KILLPRIV_V2,
+            // The kernel then keeps to access control lists, and leaves the umask to us, since a default list overrides it.
+            InitFlags::FUSE_POSIX_ACL,
+            InitFlags::FUSE_DONT_MASK,
         ] {
             // An older kernel lacks some of them, and goes without.
             let _ = config.add_capabilities(wanted);
@@ -221,21 +243,18 @@ impl fuser::Filesystem for Adapter {
         }
     }
 
-    fn mknod(
-        &self,
-        req: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        _umask: u32,
-        rdev: u32,
-        reply: ReplyEntry,
-    ) {
-        self.entry(self.shared.fs.mknod(parent.0, name.as_bytes(), mode, rdev, caller(req)), reply);
+    fn mknod(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, rdev: u32, reply: ReplyEntry) {
+        let fs = &self.shared.fs;
+        let made = fs.masked(parent.0, mode, umask);
+        self.entry(made.and_then(|mode| fs.mknod(parent.0, name.as_bytes(), mode, rdev, caller(req))), reply);
     }
 
-    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
+    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
         let caller = caller(req);
+        let mode = match self.shared.fs.masked(parent.0, mode, umask) {
+            Ok(mode) => mode,
+            Err(error) => return reply.error(errno(&error)),
+        };
         if parent.0 != ROOT {
             return self.entry(self.shared.fs.mkdir(parent.0, name.as_bytes(), mode, caller), reply);
         }
@@ -269,7 +288,7 @@ impl fuser::Filesystem for Adapter {
 
     fn rename(
         &self,
-        _req: &Request,
+        req: &Request,
         parent: INodeNo,
         name: &OsStr,
         newparent: INodeNo,
@@ -277,13 +296,18 @@ impl fuser::Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let mode = match flags {
+        let mode = match flags - RenameFlags::RENAME_WHITEOUT {
             flags if flags.is_empty() => RenameMode::Replace,
             RenameFlags::RENAME_NOREPLACE => RenameMode::NoReplace,
-            RenameFlags::RENAME_EXCHANGE => RenameMode::Exchange,
+            RenameFlags::RENAME_EXCHANGE if !flags.contains(RenameFlags::RENAME_WHITEOUT) => RenameMode::Exchange,
             _ => return reply.error(Errno::EINVAL),
         };
-        empty(self.shared.fs.rename((parent.0, name.as_bytes()), (newparent.0, newname.as_bytes()), mode), reply);
+        let (fs, from, to) = (&self.shared.fs, (parent.0, name.as_bytes()), (newparent.0, newname.as_bytes()));
+        let done = match flags.contains(RenameFlags::RENAME_WHITEOUT) {
+            true => fs.rename_leaving_whiteout(from, to, mode, caller(req)),
+            false => fs.rename(from, to, mode),
+        };
+        empty(done, reply);
     }
 
     fn link(&self, _req: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
@@ -296,7 +320,7 @@ impl fuser::Filesystem for Adapter {
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
-        _umask: u32,
+        umask: u32,
         _flags: i32,
         reply: ReplyCreate,
     ) {
@@ -310,10 +334,14 @@ impl fuser::Filesystem for Adapter {
             Err(error) => reply.error(errno(&error)),
         };
         let caller = caller(req);
+        let mode = match self.shared.fs.masked(parent.0, mode, umask) {
+            Ok(mode) => mode,
+            Err(error) => return answer(Err(error)),
+        };
         match self.shared.fs.create(parent.0, name.as_bytes(), mode, caller) {
             Err(lacking) if is_lacking(&lacking) => {
                 let name = name.as_bytes().to_vec();
-                let again = move |fs: &crate::fs::Fs| fs.create(parent.0, &name, mode, caller);
+                let again = move |fs: &Fs| fs.create(parent.0, &name, mode, caller);
                 self.shared.park(req.pid(), lacking, again, answer);
             }
             result => answer(result),
@@ -477,7 +505,7 @@ impl fuser::Filesystem for Adapter {
 
     fn setxattr(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         name: &OsStr,
         value: &[u8],
@@ -485,6 +513,10 @@ impl fuser::Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
+        if is_acl(name.as_bytes()) {
+            let is_member = |gid| keeps_set_group_id(req, gid);
+            return empty(self.shared.fs.set_acl(ino.0, name.as_bytes(), value, &is_member), reply);
+        }
         let mode = match flags {
             libc::XATTR_CREATE => XattrMode::Create,
             libc::XATTR_REPLACE => XattrMode::Replace,
@@ -497,8 +529,9 @@ impl fuser::Filesystem for Adapter {
         xattr(self.shared.fs.getxattr(ino.0, name.as_bytes()), size, reply);
     }
 
-    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        xattr(self.shared.fs.listxattr(ino.0), size, reply);
+    fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let listed = self.shared.fs.listxattr(ino.0).map(|list| shown(list, || sees_trusted(req)));
+        xattr(listed, size, reply);
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -521,16 +554,37 @@ impl fuser::Filesystem for Adapter {
 
     fn fallocate(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
-        _fh: FileHandle,
-        _offset: u64,
-        _length: u64,
-        _mode: i32,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
         reply: ReplyEmpty,
     ) {
-        // glibc's posix_fallocate then writes zeros itself.
-        reply.error(Errno::EOPNOTSUPP);
+        let operation = move |fs: &Fs| fs.fallocate(fh.0, mode, offset, length);
+        self.on_disk(req.pid(), operation, |result| empty(result, reply));
+    }
+
+    fn copy_file_range(
+        &self,
+        req: &Request,
+        _ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        _ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let operation = move |fs: &Fs| fs.copy_range((fh_in.0, offset_in), (fh_out.0, offset_out), len);
+        self.on_disk(req.pid(), operation, |result| match result {
+            // Some MiB at a time.
+            Ok(copied) => reply.written(copied as u32),
+            Err(error) => reply.error(errno(&error)),
+        });
     }
 
     fn lseek(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
@@ -579,6 +633,16 @@ impl Adapter {
             }
         }
     }
+}
+
+/// The names in `list` that a caller may see: those of `trusted.` are for who `sees_trusted`.
+fn shown(list: Vec<u8>, sees_trusted: impl Fn() -> bool) -> Vec<u8> {
+    let is_trusted = |name: &[u8]| name.starts_with(b"trusted.");
+    let names = || list.split_inclusive(|byte| *byte == 0);
+    if !names().any(is_trusted) || sees_trusted() {
+        return list;
+    }
+    names().filter(|name| !is_trusted(name)).flatten().copied().collect()
 }
 
 fn xattr(result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {

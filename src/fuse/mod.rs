@@ -10,6 +10,7 @@
 //! wholly local is opened with direct I/O: a parked buffered read would occupy one of the kernel's few background slots.
 
 mod adapter;
+mod caller;
 mod convert;
 mod leaving;
 mod mount;

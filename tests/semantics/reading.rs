@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -65,9 +66,7 @@ fn cold_files() {
     chill(&place);
     remount(&place, &["--retrieval-delay", "all=1h", "--recall-timeout", "1s"]);
     fails(fs::read(place.path("mnt/v/f")), Errno::ETIMEDOUT);
-    let hasty = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(place.path("mnt/v/f"));
-    fails(std::io::read_to_string(hasty.expect("open")), Errno::EAGAIN);
-    assert_eq!(jobs(&place), 1, "it is started");
+    assert_eq!(jobs(&place), 1, "it goes on");
 
     remount(&place, &["--retrieval-delay", "all=1h"]);
     let mut cat = Command::new("env");
@@ -79,6 +78,30 @@ fn cold_files() {
     let begin = Instant::now();
     assert_eq!(cat.wait().expect("its end").signal(), Some(Signal::SIGINT as i32));
     assert!(begin.elapsed() < Duration::from_secs(2), "after {:?}", begin.elapsed());
+}
+
+#[test]
+fn recall_policy() {
+    let place = mounted();
+    fs::write(place.path("mnt/v/f"), "cold").expect("a file");
+    fs::write(place.path("mnt/v/g"), "cold too").expect("a file");
+    chill(&place);
+    let path = place.path("mnt/v/f");
+    let hour = ["--retrieval-delay", "all=1h"];
+    remount(&place, &[&hour[..], &["--recall", "deny"]].concat());
+    fails(fs::read(&path), Errno::EREMOTE);
+    fails(File::options().append(true).open(&path).and_then(|mut file| file.write_all(b"x")), Errno::EREMOTE);
+    assert_eq!(jobs(&place), 0);
+    place.ok(&["restore", &place.text("mnt/v/g")]);
+    assert_eq!(jobs(&place), 1, "restore recalls");
+
+    remount(&place, &[&hour[..], &["--recall", "queue"]].concat());
+    fails(fs::read(&path), Errno::EAGAIN);
+    assert_eq!(jobs(&place), 2, "it is started");
+    remount(&place, &hour);
+    let hasty = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&path);
+    fails(std::io::read_to_string(hasty.expect("open")), Errno::EAGAIN);
+    assert_eq!(jobs(&place), 2);
 }
 
 #[test]

@@ -23,6 +23,7 @@ use super::fails;
 use super::flush;
 use super::mount;
 use super::mounted;
+use super::mounted_with;
 use super::remount;
 use super::sh;
 use super::support::Place;
@@ -231,4 +232,82 @@ fn locks() {
         Command::new("/usr/bin/python3").args(["-c", &script]).arg(&path).status().expect("python3").code()
     };
     assert_eq!((ask(15), ask(20)), (Some(42), Some(0)));
+}
+
+#[test]
+fn access_control_lists() {
+    let place = mounted_with(&["--allow-other"]);
+    let tell = |directory: &str| {
+        let script = "umask 027; mkdir d; setfacl -m u:65534:rwx,d:u:65534:rw-,d:g::r-x d; echo x > d/f; mkdir d/sub
+            setfacl -m u:65534:r-- d/f; chmod 606 d/f; getfacl -n d d/f d/sub; stat -c %a d d/f d/sub
+            setpriv --reuid=65534 --regid=65534 --clear-groups cat d/f 2>&1 || echo refused
+            setfacl -x u:65534 d/f; setfacl -b d; getfacl -n d d/f";
+        sh(&place, directory, script)
+    };
+    fs::create_dir(place.path("disk")).expect("a directory");
+    fs::set_permissions(place.path("."), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("open to all");
+    let (ours, disk) = (tell("v"), tell("../disk"));
+    assert_eq!(ours, disk);
+    let denied = Command::new("setfacl").args(["-m", "d:u:65534:rwx"]).arg(place.mnt()).output().expect("setfacl");
+    assert!(!denied.status.success(), "the root has no default list");
+}
+
+#[test]
+fn who_gets_in() {
+    let place = Place::new();
+    fs::set_permissions(place.path("."), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("open to all");
+    mount(&place, &[]);
+    fs::create_dir(place.path("mnt/v")).expect("a vault");
+    let others = |script: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", script]);
+        command.current_dir("/").arg("sh").arg(place.path("mnt/v")).output().expect("setpriv").status.success()
+    };
+    assert!(!others("ls $1"), "only who mounts");
+    remount(&place, &["--allow-other"]);
+    fs::set_permissions(place.path("mnt/v"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    assert!(others("ls $1"));
+    assert!(!others("touch $1/new"), "the mode decides");
+    fs::set_permissions(place.path("mnt/v"), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("a mode");
+    assert!(others("touch $1/new"));
+}
+
+#[test]
+fn shown_owners() {
+    let place = mounted();
+    sh(&place, "v", "echo x > f; chmod 600 f; mkdir d; chmod 700 d");
+    let shown = || sh(&place, "v", "stat -c %u,%g,%a f d");
+    assert_eq!(shown(), "0,0,600\n0,0,700\n");
+    remount(&place, &["-o", "uid=12,gid=34,umask=027,fmask=137"]);
+    assert_eq!(shown(), "12,34,640\n12,34,750\n");
+    sh(&place, "v", "chmod 604 f");
+    assert_eq!(shown(), "12,34,640\n12,34,750\n");
+    remount(&place, &[]);
+    assert_eq!(shown(), "0,0,604\n0,0,700\n");
+}
+
+#[test]
+fn ordinary_users() {
+    let place = Place::new();
+    // Open to all on any machine with udev, and not on some without.
+    fs::set_permissions("/dev/fuse", std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .expect("this test needs root");
+    for path in [place.path("."), place.mnt()] {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("nobody's");
+    }
+    let program = place.text("glacierfs");
+    let copied = Command::new("cp").args([env!("CARGO_BIN_EXE_glacierfs"), &program]).status();
+    assert!(copied.expect("cp").success());
+    let script = "
+        ./glacierfs mount --local vaults --state state --retrieval-delay all=0s --daemon mnt
+        mkdir mnt/v; echo hello > mnt/v/f; ln mnt/v/f mnt/v/g; mkfifo mnt/v/p; setfattr -n user.a -v b mnt/v/f
+        ./glacierfs flush mnt; ./glacierfs evict mnt; cat mnt/v/g
+        mknod mnt/v/d c 1 3 2>/dev/null || echo no device
+        ./glacierfs umount mnt";
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-ec", script]);
+    let done = command.current_dir(place.path(".")).env("HOME", place.path(".")).output().expect("setpriv");
+    assert!(done.status.success(), "{}{}", String::from_utf8_lossy(&done.stderr), place.log());
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(said.ends_with("hello\nno device\n"), "{said}");
 }

@@ -52,6 +52,35 @@ view.close()'";
 }
 
 #[test]
+fn ranges() {
+    let place = mounted();
+    fs::create_dir(place.path("disk")).expect("a directory");
+    let script = "
+        head -c 300000 /dev/zero | tr '\\0' a > f
+        fallocate -p -o 8192 -l 100000 f; fallocate -z -o 150000 -l 5000 f; fallocate -l 400000 f
+        fallocate -n -z -o 390000 -l 90000 f; fallocate -c -o 0 -l 4096 f 2> /dev/null && echo collapsed; stat -c %s f
+        /usr/bin/python3 -c '
+import os
+a, b = os.open(\"f\", os.O_RDONLY), os.open(\"copy\", os.O_RDWR | os.O_CREAT)
+print(os.copy_file_range(a, b, 100000, 100, 7), os.copy_file_range(a, b, 1 << 20, 395000))'";
+    assert_eq!(sh(&place, "v", script), "400000\n100000 5000\n");
+    sh(&place, "../disk", &script.replace("fallocate -c", "false"));
+    let same = |name: &str| {
+        let (ours, disk) = (fs::read(place.path("mnt/v").join(name)), fs::read(place.path("disk").join(name)));
+        assert!(ours.expect("read") == disk.expect("read"), "{name} differs");
+    };
+    ["f", "copy"].iter().for_each(|name| same(name));
+    super::chill(&place);
+    sh(
+        &place,
+        "v",
+        "rm copy; cp --reflink=never f other; /usr/bin/python3 -c '
+import os
+os.copy_file_range(os.open(\"f\", os.O_RDONLY), os.open(\"copy\", os.O_RDWR | os.O_CREAT), 1 << 20)'; cmp f copy",
+    );
+}
+
+#[test]
 fn close() {
     let place = mounted();
     fs::write(place.path("mnt/v/f"), "spooled").expect("closed at once");
