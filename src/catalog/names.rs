@@ -53,6 +53,8 @@ pub struct Removed {
     pub ino: Option<Ino>,
     /// Whether that was its last name. It stays in the catalog until [`Catalog::drop_orphan`].
     pub orphan: bool,
+    /// Whether it is a regular file.
+    pub is_file: bool,
 }
 
 /// What a rename does about a target that exists (renameat2(2)).
@@ -476,7 +478,7 @@ fn lose_name(tx: &Connection, parent: Ino, name: &[u8], found: &Inode, now: i64)
     ])?;
     remove_dentry(tx, parent, name)?;
     touch(tx, parent, -i64::from(is_dir), now)?;
-    Ok(Removed { ino: Some(found.ino), orphan })
+    Ok(Removed { ino: Some(found.ino), orphan, is_file: found.kind() == Kind::File })
 }
 
 /// The inode of the root directory of the vault that `found` is in.

@@ -109,7 +109,15 @@ impl Catalog {
             tx.execute("DELETE FROM xattr WHERE ino = ?1", [vault.root as i64])?;
             tx.execute("DELETE FROM inode WHERE ino = ?1", [vault.root as i64])?;
             tx.execute("DELETE FROM trash WHERE archive IN (SELECT id FROM archive WHERE vault = ?1)", [vault.id])?;
-            for table in ["content", "archive", "upload", "job"] {
+            // What has no name but is open stays until it is closed, as something that was never archived.
+            const OPEN: &str =
+                "(SELECT i.content FROM orphan o JOIN inode i ON i.ino = o.ino WHERE i.content IS NOT NULL)";
+            tx.execute(&format!("DELETE FROM content WHERE vault = ?1 AND id NOT IN {OPEN}"), [vault.id])?;
+            tx.execute(
+                "UPDATE content SET state = 1, due = NULL, archive = NULL WHERE vault = ?1 AND state <> 0",
+                [vault.id],
+            )?;
+            for table in ["archive", "upload", "job"] {
                 tx.execute(&format!("DELETE FROM {table} WHERE vault = ?1"), [vault.id])?;
             }
             tx.execute("DELETE FROM vault WHERE id = ?1", [vault.id])?;

@@ -76,6 +76,8 @@ pub struct Fs {
     open: open::Table,
     /// Inodes that have extended attributes: nearly none, so most questions need no query.
     with_xattrs: Mutex<HashSet<Ino>>,
+    /// What has lost its last name, isn't a file, and is still known to the kernel.
+    nameless: Mutex<HashSet<Ino>>,
     /// Rung when a content was sealed.
     sealed: Arc<Notify>,
     closed: seal::Closed,
@@ -128,6 +130,7 @@ impl Fs {
             settings,
             open: open::Table::default(),
             with_xattrs,
+            nameless: Mutex::default(),
             sealed,
             closed: seal::Closed::default(),
             ids: ids::Ids::new(),

@@ -1,6 +1,7 @@
 //! Names: lookup, create, link, unlink, rename, directory streams.
 
 use std::os::unix::fs::MetadataExt;
+use std::sync::PoisonError;
 
 use nix::errno::Errno;
 
@@ -179,12 +180,25 @@ impl Fs {
         Ok(inode)
     }
 
-    /// Forgets an inode that lost its last name; one that is open, at its last close.
+    /// Forgets an inode that lost its last name: a file that is open at its last close, and what isn't a file, of which only the
+    /// kernel knows whether somebody has it open or stands in it, when that says so ([`Fs::forgotten`]).
     fn after(&self, removed: Removed) -> Result<()> {
         match removed.ino.filter(|_| removed.orphan) {
+            Some(ino) if !removed.is_file => {
+                self.nameless.lock().unwrap_or_else(PoisonError::into_inner).insert(ino);
+                Ok(())
+            }
             Some(ino) if self.open.mark_orphan(ino) => Ok(()),
             Some(ino) => self.forget(ino),
             None => Ok(()),
+        }
+    }
+
+    /// The kernel has no use for `ino` any more: one that has no name is gone now.
+    pub fn forgotten(&self, ino: Ino) -> Result<()> {
+        match self.nameless.lock().unwrap_or_else(PoisonError::into_inner).remove(&ino) {
+            true => self.forget(ino),
+            false => Ok(()),
         }
     }
 }

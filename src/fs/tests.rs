@@ -106,6 +106,25 @@ fn writing_to_a_cold_file() {
     assert_eq!(house.read(ino).expect("read"), b"new");
 }
 
+/// Promise: what isn't a file and loses its last name keeps its attributes until the kernel says that nobody needs them.
+#[test]
+fn without_a_name_until_the_kernel_forgets() {
+    let house = house();
+    let directory = house.fs.mkdir(house.vault, b"d", 0o755, ME).expect("mkdir").ino;
+    let pipe = house.fs.mknod(house.vault, b"p", libc::S_IFIFO | 0o644, 0, ME).expect("mknod").ino;
+    house.fs.rmdir(house.vault, b"d").expect("rmdir");
+    house.fs.unlink(house.vault, b"p").expect("unlink");
+    for ino in [directory, pipe] {
+        assert_eq!(house.fs.getattr(ino).expect("still there").nlink, 0);
+        house.fs.forgotten(ino).expect("forgotten");
+        assert_eq!(house.fs.getattr(ino).expect_err("gone").errno(), nix::errno::Errno::ENOENT);
+    }
+    assert!(house.fs.catalog.orphans().expect("orphans").is_empty());
+    let kept = house.fs.mkdir(house.vault, b"e", 0o755, ME).expect("mkdir").ino;
+    house.fs.forgotten(kept).expect("nothing to forget");
+    assert!(house.fs.getattr(kept).is_ok());
+}
+
 /// Promise: a write to an archived, local file needs no copy and no recall, keeps the rest of the bytes, and makes a
 /// new content.
 #[test]

@@ -155,7 +155,10 @@ fn check_space(name: &[u8]) -> Result<()> {
         return Ok(());
     }
     const KEPT: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
-    match KEPT.iter().any(|space| name.len() > space.len() && name.starts_with(space)) {
+    if KEPT.contains(&name) {
+        return Err(Errno::EINVAL.into());
+    }
+    match KEPT.iter().any(|space| name.starts_with(space)) {
         true if name.len() <= 255 => Ok(()),
         true => Err(Errno::ERANGE.into()),
         false => Err(Errno::EOPNOTSUPP.into()),

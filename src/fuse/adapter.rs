@@ -192,6 +192,13 @@ impl fuser::Filesystem for Adapter {
         self.entry(self.shared.fs.lookup(parent.0, name.as_bytes()), reply);
     }
 
+    fn forget(&self, _req: &Request, ino: INodeNo, _nlookup: u64) {
+        // All lookups of an inode without a name are taken back at once. Nobody waits for an answer.
+        if let Err(error) = self.shared.fs.forgotten(ino.0) {
+            log::warn!("inode {ino} without a name is forgotten only at the next start: {error}");
+        }
+    }
+
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         match self.shared.fs.getattr(ino.0) {
             Ok(inode) => reply.attr(&self.ttl(&inode), &self.shared.shown.attr(&inode)),
@@ -517,7 +524,13 @@ impl fuser::Filesystem for Adapter {
             let is_member = |gid| keeps_set_group_id(req, gid);
             return empty(self.shared.fs.set_acl(ino.0, name.as_bytes(), value, &is_member), reply);
         }
+        const BOTH: i32 = libc::XATTR_CREATE | libc::XATTR_REPLACE;
         let mode = match flags {
+            // It would have to be there and not to be there.
+            BOTH => {
+                let there = self.shared.fs.getxattr(ino.0, name.as_bytes());
+                return empty(there.and(Err(Error::Errno(nix::errno::Errno::EEXIST))), reply);
+            }
             libc::XATTR_CREATE => XattrMode::Create,
             libc::XATTR_REPLACE => XattrMode::Replace,
             _ => XattrMode::Set,

@@ -2,9 +2,14 @@
 //! mounts; needs root, /dev/fuse, and ext4 under the temporary directory.
 
 mod acl;
+mod names;
+mod open_files;
 mod ranges;
 #[path = "../support/mod.rs"]
 mod support;
+
+mod times;
+mod xattrs;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
