@@ -55,6 +55,8 @@ pub struct Removed {
     pub orphan: bool,
     /// Whether it is a regular file.
     pub is_file: bool,
+    /// The directories that a rename has put into another directory.
+    pub moved: Vec<Ino>,
 }
 
 /// What a rename does about a target that exists (renameat2(2)).
@@ -478,7 +480,7 @@ fn lose_name(tx: &Connection, parent: Ino, name: &[u8], found: &Inode, now: i64)
     ])?;
     remove_dentry(tx, parent, name)?;
     touch(tx, parent, -i64::from(is_dir), now)?;
-    Ok(Removed { ino: Some(found.ino), orphan, is_file: found.kind() == Kind::File })
+    Ok(Removed { ino: Some(found.ino), orphan, is_file: found.kind() == Kind::File, moved: Vec::new() })
 }
 
 /// The inode of the root directory of the vault that `found` is in.
@@ -518,12 +520,19 @@ fn rename(tx: &Connection, from: (Ino, &[u8]), to: (Ino, &[u8]), mode: RenameMod
                 return Err(Error::IntoItself);
             }
             exchange(tx, from, &moved, to, &target, now)?;
-            Ok(Removed::default())
+            Ok(Removed { moved: moved_directories(from.0, to.0, &[&moved, &target]), ..Removed::default() })
         }
         // Two names of one inode: rename(2) does nothing.
         (RenameMode::Replace, Some(target)) if target.ino == moved.ino => Ok(Removed::default()),
-        (_, target) => replace(tx, from, &moved, to, target, now),
+        (_, target) => {
+            let removed = replace(tx, from, &moved, to, target, now)?;
+            Ok(Removed { moved: moved_directories(from.0, to.0, &[&moved]), ..removed })
+        }
     }
+}
+
+fn moved_directories(from: Ino, to: Ino, moved: &[&Inode]) -> Vec<Ino> {
+    if from == to { Vec::new() } else { moved.iter().filter(|inode| inode.is_dir()).map(|inode| inode.ino).collect() }
 }
 
 fn exchange(

@@ -78,6 +78,8 @@ pub struct Fs {
     with_xattrs: Mutex<HashSet<Ino>>,
     /// What has lost its last name, isn't a file, and is still known to the kernel.
     nameless: Mutex<HashSet<Ino>>,
+    /// Directories that were moved, so that listings from before tell a wrong number for `..`.
+    moved: Mutex<HashSet<Ino>>,
     /// Rung when a content was sealed.
     sealed: Arc<Notify>,
     closed: seal::Closed,
@@ -131,6 +133,7 @@ impl Fs {
             open: open::Table::default(),
             with_xattrs,
             nameless: Mutex::default(),
+            moved: Mutex::default(),
             sealed,
             closed: seal::Closed::default(),
             ids: ids::Ids::new(),

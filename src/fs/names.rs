@@ -57,6 +57,11 @@ impl Fs {
         Ok(entries)
     }
 
+    /// Whether directory `dir` was moved since this was asked last: an older listing of it is wrong about `..`.
+    pub fn was_moved(&self, dir: Ino) -> bool {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).remove(&dir)
+    }
+
     /// The directory above `dir`.
     pub fn parent(&self, dir: Ino) -> Result<Ino> {
         Ok(self.catalog.parent(dir)?)
@@ -183,6 +188,9 @@ impl Fs {
     /// Forgets an inode that lost its last name: a file that is open at its last close, and what isn't a file, of which only the
     /// kernel knows whether somebody has it open or stands in it, when that says so ([`Fs::forgotten`]).
     fn after(&self, removed: Removed) -> Result<()> {
+        if !removed.moved.is_empty() {
+            self.moved.lock().unwrap_or_else(PoisonError::into_inner).extend(&removed.moved);
+        }
         match removed.ino.filter(|_| removed.orphan) {
             Some(ino) if !removed.is_file => {
                 self.nameless.lock().unwrap_or_else(PoisonError::into_inner).insert(ino);
@@ -197,7 +205,10 @@ impl Fs {
     /// The kernel has no use for `ino` any more: one that has no name is gone now.
     pub fn forgotten(&self, ino: Ino) -> Result<()> {
         match self.nameless.lock().unwrap_or_else(PoisonError::into_inner).remove(&ino) {
-            true => self.forget(ino),
+            true => {
+                self.was_moved(ino);
+                self.forget(ino)
+            }
             false => Ok(()),
         }
     }

@@ -453,8 +453,9 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn opendir(&self, _req: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE);
+    fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let keep = if self.shared.fs.was_moved(ino.0) { FopenFlags::empty() } else { FopenFlags::FOPEN_KEEP_CACHE };
+        reply.opened(FileHandle(0), FopenFlags::FOPEN_CACHE_DIR | keep);
     }
 
     fn readdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {

@@ -61,14 +61,19 @@ fn access_follows_the_list() {
         "g:2:r,g:12:w",
         "u:2:rwx",
     ] {
-        pair.same(
-            User::Root,
-            &format!("rm -rf f d; echo 'echo ran' > f; chmod 640 f; mkdir d; chmod 750 d; setfacl -m {list} f d"),
-        );
+        let made = "rm -rf f d; echo 'echo ran' > f; chmod 640 f; mkdir d; chmod 750 d; setfacl -m LIST f d";
+        pair.same(User::Root, &made.replace("LIST", list));
         for user in [User::Bin, User::Nobody] {
             let tried = "cat f; echo >> f && echo wrote; ./f; ls d && echo listed; touch d/x && echo made; chmod 777 f; \
                          setfacl -m o::rwx f; test -r f && echo r; test -w f && echo w; test -x f && echo x";
             pair.same(user, tried);
+        }
+    }
+    // Of group 12 User::Bin is by his supplementary groups.
+    for mode in ["640", "060", "606", "664"] {
+        pair.same(User::Root, &format!("rm -f f; echo hello > f; chgrp 12 f; chmod {mode} f"));
+        for user in [User::Bin, User::Nobody] {
+            pair.same(user, "cat f; echo >> f && echo wrote");
         }
     }
 }

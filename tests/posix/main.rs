@@ -2,6 +2,7 @@
 //! mounts; needs root, /dev/fuse, and ext4 under the temporary directory.
 
 mod acl;
+mod directories;
 mod names;
 mod open_files;
 mod ranges;
