@@ -2,6 +2,7 @@
 //! here, as a kill in the middle of uploads or a full disk, has it in tests/lifecycle too.
 
 mod losing;
+mod posix;
 mod reading;
 #[path = "../support/mod.rs"]
 mod support;
