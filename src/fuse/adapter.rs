@@ -168,12 +168,15 @@ impl fuser::Filesystem for Adapter {
             // Without it the kernel asks for `security.capability` before each write. What it wants in return: see
             // `takes_set_ids()`.
             InitFlags::FUSE_HANDLE_KILLPRIV_V2,
-            // The kernel then keeps to access control lists, and leaves the umask to us, since a default list overrides it.
-            InitFlags::FUSE_POSIX_ACL,
+            // A default access control list overrides the umask, which is left to us therefore.
             InitFlags::FUSE_DONT_MASK,
         ] {
             // An older kernel lacks some of them, and goes without.
             let _ = config.add_capabilities(wanted);
+        }
+        // The kernel keeps to access control lists then; where access goes by other modes than the recorded, it mustn't.
+        if !self.shared.shown.has_masks() {
+            let _ = config.add_capabilities(InitFlags::FUSE_POSIX_ACL);
         }
         // Both are within the bounds that these calls check.
         let _ = config.set_max_write(MAX_WRITE);

@@ -33,6 +33,11 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// Whether modes are shown that aren't recorded.
+    pub(super) fn has_masks(self) -> bool {
+        self.file_mask.is_some() || self.directory_mask.is_some()
+    }
+
     /// The attributes of an inode for the kernel.
     pub(super) fn attr(self, inode: &Inode) -> FileAttr {
         let mut attr = attr(inode);

@@ -206,3 +206,36 @@ fn another_program_takes_the_reserve() {
     same();
     place.ok(&["umount", &mnt]);
 }
+
+/// Promise: an allocation that the disk has no room for is ENOSPC, leaves the file as it is, and makes no new archive of it; one
+/// that evicting makes room for is done.
+#[test]
+fn allocations_on_a_full_disk() {
+    let place = Place::new();
+    let _disk = Disk::mount(&place, "64m");
+    assert_eq!(place.mount(&["--spool-reserve", "8M", "--upload-delay", "0"]).code, 0, "{}", place.log());
+    let mnt = place.text("mnt");
+    std::fs::create_dir(place.path("mnt/v")).expect("a vault");
+    for n in 0..3 {
+        std::fs::write(place.path(&format!("mnt/v/f{n}")), bytes(n, 12 * MIB)).expect("a written file");
+        place.ok(&["flush", &mnt]);
+    }
+    let path = place.path("mnt/v/f0");
+    let allocate = move |length: u64| {
+        let path = path.clone();
+        bounded(Duration::from_secs(30), "an allocation", move || {
+            let file = File::options().write(true).open(path).expect("open");
+            rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, length)
+        })
+    };
+    // More than the disk, and more than it can have free.
+    assert_eq!(allocate(100 * MIB as u64), Err(rustix::io::Errno::NOSPC));
+    assert_eq!(allocate(60 * MIB as u64), Err(rustix::io::Errno::NOSPC));
+    assert_eq!(place.status()["queue"]["files"], 0, "nothing was written");
+    assert!(read(place.path("mnt/v/f0")) == bytes(0, 12 * MIB));
+    assert_eq!(allocate(30 * MIB as u64), Ok(()));
+    let mut expected = bytes(0, 12 * MIB);
+    expected.resize(30 * MIB, 0);
+    assert!(read(place.path("mnt/v/f0")) == expected);
+    place.ok(&["flush", "--timeout", "2min", &mnt]);
+}

@@ -126,6 +126,31 @@ fn lists_stay() {
     pair.same(User::Root, "echo > d/new; getfacl -cp d/new; chmod 700 d/f; getfacl -cp d/f");
 }
 
+/// Promise: where modes are shown that aren't recorded, access goes by them and not by lists, which stay as they are.
+#[test]
+fn lists_and_masks() {
+    let pair = Pair::new();
+    super::shell(
+        User::Root,
+        "echo hello > f; chmod 600 f; setfacl -m u:2:r f; echo all > g; chmod 644 g; setfacl -m u:2:- g",
+        &pair.vault(),
+    );
+    let tried = |what: &str| super::shell(User::Bin, what, &pair.vault());
+    assert_eq!(tried("cat f; cat g"), "hello\ncat: g: Permission denied\n");
+    pair.place.ok(&["umount", "--drain", "0", &pair.place.text("mnt")]);
+    let done = pair.place.mount(&["-o", "allow_other,umask=022,fmask=133"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(tried("cat f g"), "hello\nall\n");
+    pair.place.ok(&["umount", "--drain", "0", &pair.place.text("mnt")]);
+    let done = pair.place.mount(&["-o", "allow_other,umask=077"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(super::shell(User::Root, "getfacl -ncp f g | grep user:2", &pair.vault()), "user:2:r--\nuser:2:---\n");
+    pair.place.ok(&["umount", "--drain", "0", &pair.place.text("mnt")]);
+    let done = pair.place.mount(&["-o", "allow_other,fmask=177"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(tried("cat f g"), "cat: f: Permission denied\ncat: g: Permission denied\n");
+}
+
 /// Promise: vaults have lists as other directories, but none is inherited at the root, where the service makes them.
 #[test]
 fn vaults() {
