@@ -531,6 +531,7 @@ fn rename(tx: &Connection, from: (Ino, &[u8]), to: (Ino, &[u8]), mode: RenameMod
     }
 }
 
+/// Those of `moved` that have another parent after a rename from one directory to another.
 fn moved_directories(from: Ino, to: Ino, moved: &[&Inode]) -> Vec<Ino> {
     if from == to { Vec::new() } else { moved.iter().filter(|inode| inode.is_dir()).map(|inode| inode.ino).collect() }
 }

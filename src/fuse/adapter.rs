@@ -47,12 +47,11 @@ use super::convert::nanos;
 use super::leaving::Leaving;
 use super::leaving::leaving;
 use super::park::Shared;
+use super::xattrs;
 use crate::catalog::Changes;
-use crate::catalog::Entry;
 use crate::catalog::Inode;
 use crate::catalog::Kind;
 use crate::catalog::RenameMode;
-use crate::catalog::XattrMode;
 use crate::fs::Caller;
 use crate::fs::Error;
 use crate::fs::Fs;
@@ -71,8 +70,6 @@ const LONG: Duration = Duration::from_secs(3600);
 const MAX_WRITE: u32 = 1 << 20;
 /// How many buffered requests may be under way at once.
 const MAX_BACKGROUND: u16 = 256;
-/// How many directory entries are fetched at a time.
-const ENTRIES: usize = 64;
 /// Inode numbers are never used twice, so every one is of the same generation.
 const GENERATION: Generation = Generation(0);
 
@@ -528,27 +525,24 @@ impl fuser::Filesystem for Adapter {
             let is_member = |gid| keeps_set_group_id(req, gid);
             return empty(self.shared.fs.set_acl(ino.0, name.as_bytes(), value, &is_member), reply);
         }
-        const BOTH: i32 = libc::XATTR_CREATE | libc::XATTR_REPLACE;
-        let mode = match flags {
+        let mode = match xattrs::mode(flags) {
+            Some(mode) => mode,
             // It would have to be there and not to be there.
-            BOTH => {
+            None => {
                 let there = self.shared.fs.getxattr(ino.0, name.as_bytes());
                 return empty(there.and(Err(Error::Errno(nix::errno::Errno::EEXIST))), reply);
             }
-            libc::XATTR_CREATE => XattrMode::Create,
-            libc::XATTR_REPLACE => XattrMode::Replace,
-            _ => XattrMode::Set,
         };
         empty(self.shared.fs.setxattr(ino.0, name.as_bytes(), value, mode), reply);
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        xattr(self.shared.fs.getxattr(ino.0, name.as_bytes()), size, reply);
+        xattrs::answer(self.shared.fs.getxattr(ino.0, name.as_bytes()), size, reply);
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        let listed = self.shared.fs.listxattr(ino.0).map(|list| shown(list, || sees_trusted(req)));
-        xattr(listed, size, reply);
+        let listed = self.shared.fs.listxattr(ino.0).map(|list| xattrs::shown(list, || sees_trusted(req)));
+        xattrs::answer(listed, size, reply);
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -615,59 +609,5 @@ impl fuser::Filesystem for Adapter {
             Ok(found) => reply.offset(found as i64),
             Err(error) => reply.error(errno(&error)),
         }
-    }
-}
-
-impl Adapter {
-    /// Hands the entries of `dir` to `add` from position `offset` on, until it says that the reply is full. Positions:
-    /// 1 is behind `.`, 2 behind `..`, and an entry's is 2 more than its cookie.
-    fn list(&self, dir: u64, offset: u64, mut add: impl FnMut(u64, u64, &[u8], Kind, &Inode) -> bool) -> Result<()> {
-        let fs = &self.shared.fs;
-        if offset < 1 {
-            let inode = fs.getattr(dir)?;
-            if add(dir, 1, b".", Kind::Directory, &inode) {
-                return Ok(());
-            }
-        }
-        if offset < 2 {
-            let parent = fs.getattr(fs.parent(dir)?)?;
-            if add(parent.ino, 2, b"..", Kind::Directory, &parent) {
-                return Ok(());
-            }
-        }
-        let mut cookie = offset.saturating_sub(2);
-        loop {
-            let entries = fs.readdir(dir, cookie, ENTRIES)?;
-            let last = entries.len() < ENTRIES;
-            for Entry { cookie: at, name, inode } in entries {
-                if add(inode.ino, at + 2, &name, inode.kind(), &inode) {
-                    return Ok(());
-                }
-                cookie = at;
-            }
-            if last {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// The names in `list` that a caller may see: those of `trusted.` are for who `sees_trusted`.
-fn shown(list: Vec<u8>, sees_trusted: impl Fn() -> bool) -> Vec<u8> {
-    let is_trusted = |name: &[u8]| name.starts_with(b"trusted.");
-    let names = || list.split_inclusive(|byte| *byte == 0);
-    if !names().any(is_trusted) || sees_trusted() {
-        return list;
-    }
-    names().filter(|name| !is_trusted(name)).flatten().copied().collect()
-}
-
-fn xattr(result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
-    match result {
-        // At most 64 KiB.
-        Ok(value) if size == 0 => reply.size(value.len() as u32),
-        Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
-        Ok(value) => reply.data(&value),
-        Err(error) => reply.error(errno(&error)),
     }
 }

@@ -13,9 +13,11 @@ mod adapter;
 mod caller;
 mod convert;
 mod leaving;
+mod listing;
 mod mount;
 mod park;
 mod watch;
+mod xattrs;
 
 pub use convert::Shown;
 pub use mount::Access;

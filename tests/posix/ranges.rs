@@ -119,6 +119,9 @@ fn copies() {
     pair.same(User::Root, "stat -c '%a %s' to from d/empty; md5sum to from d/empty");
     pair.place.ok(&["flush", &pair.place.text("mnt")]);
     pair.place.ok(&["evict", &pair.place.text("mnt/v")]);
+    let other = "/usr/bin/python3 -c 'import os; print(os.copy_file_range(os.open(\"from\", os.O_RDONLY), os.open(\"to\", os.O_WRONLY), 9))'";
+    pair.same(User::Root, "touch -d @5 to; chmod 6777 to");
+    pair.same(User::Nobody, &format!("{other}; stat -c '%a %s' to; [ $(stat -c %Y to) = 5 ] || echo modified"));
     // Of what cp(1) copies nothing is lost, between files that aren't local either.
     pair.same(User::Root, "cp from copy; cp --sparse=never from copy2; cmp from copy; cmp from copy2; md5sum copy");
 }
