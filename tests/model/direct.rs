@@ -404,7 +404,8 @@ impl Target for Direct {
             }
             Op::Readdir { path } => self.list(path),
             Op::Flush { path, wait } => {
-                house.flush(self.content(path), *wait);
+                let content = self.content(path);
+                self.house.flush(content, *wait);
                 Ok(Answer::Done)
             }
             Op::Evict { path } => {

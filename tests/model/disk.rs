@@ -145,6 +145,10 @@ impl Disk {
 
     fn segments(&self, slot: u8) -> Result<Answer> {
         let file = self.file(slot)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            // Each file system has its own idea of that.
+            return Err(libc::EINVAL);
+        }
         let mut found = Vec::new();
         let mut at = 0;
         loop {

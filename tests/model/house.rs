@@ -26,9 +26,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::service::fake::Fake;
+use super::service::fake::Held;
+use super::service::fake::Op;
 
 /// Larger archives come back in pieces of this size.
 const WINDOW: u64 = 1 << 20;
+/// Uploads at a time.
+const REQUESTS: usize = 4;
 /// Longest wait for archiving, and for the end of the queues.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -47,6 +51,8 @@ pub struct House {
     live: Option<Live>,
     pub vault: Ino,
     fake: Arc<Fake>,
+    /// Uploads that are under way while other things happen.
+    held: Option<Held>,
     runtime: Runtime,
     directory: tempfile::TempDir,
 }
@@ -57,7 +63,7 @@ impl House {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let directory = tempfile::tempdir_in(above).expect("a temporary directory");
         let runtime = runtime.expect("a runtime");
-        let mut house = House { live: None, vault: 0, fake: Fake::new(&["v"]), runtime, directory };
+        let mut house = House { live: None, vault: 0, fake: Fake::new(&["v"]), held: None, runtime, directory };
         house.start();
         house
     }
@@ -85,7 +91,7 @@ impl House {
         let known = catalog.files().expect("files").into_iter().collect();
         assert_eq!(store.sweep(&known).expect("sweep"), 0, "files in the store that the catalog doesn't know");
         let (stop, stopping) = watch::channel(false);
-        let (at_once, whole) = (upload::Settings { requests: 4, part_size: None }, store.clone());
+        let (at_once, whole) = (upload::Settings { requests: REQUESTS, part_size: None }, store.clone());
         let uploads = Arc::new(Uploads::new(catalog.clone(), whole, cache.clone(), self.fake.clone(), sealed, at_once));
         let settings = recall::Settings { window: WINDOW, tier: Tier::Standard };
         let recall = Arc::new(Recall::new(catalog.clone(), store, cache.clone(), self.fake.clone(), settings));
@@ -104,6 +110,7 @@ impl House {
             // That it was aborted is what we wanted.
             let _ = self.runtime.block_on(task);
         }
+        self.held = None;
         drop((fs, cache, uploads, recall));
         let start = Instant::now();
         while Arc::strong_count(&catalog) > 1 {
@@ -135,11 +142,21 @@ impl House {
         }
     }
 
-    /// Archives a content, or everything, and waits for it or doesn't.
-    pub fn flush(&self, content: Option<ContentId>, wait: bool) {
+    /// Archives a content, or everything, and waits for it; or goes on while it is under way, and lets it end at the next time.
+    pub fn flush(&mut self, content: Option<ContentId>, wait: bool) {
         self.fs().settle().expect("settle");
+        self.held = match self.held.take() {
+            None if !wait => Some(self.fake.hold(Op::Put)),
+            _ => None,
+        };
         let one = content.map(|content| [content]);
         self.live().uploads.hurry(one.as_ref().map(|one| &one[..]), true).expect("hurried");
+        if let Some(held) = &self.held {
+            // However slow this machine is, from here on they are under way.
+            let due = self.live().catalog.due(now(), REQUESTS, &|_, _| false).expect("due").len();
+            let reached = async { tokio::time::timeout(PATIENCE, held.reached(due)).await };
+            self.runtime.block_on(reached).expect("uploads begin");
+        }
         let start = Instant::now();
         while wait {
             let due = self.live().catalog.due(now(), 1, &|_, _| false).expect("due");

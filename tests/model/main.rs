@@ -31,7 +31,6 @@ use rand::RngExt;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use run::Difference;
-use run::EVERYTHING;
 use run::Pair;
 
 /// After how many steps a new sequence begins, in a new directory: as many are to be shrunk at most.
@@ -65,11 +64,7 @@ fn run(name: &str, pair: &mut Pair, count: usize, mix: Mix) {
         for n in 0..SEQUENCE.min(count - done) {
             let step = generator.step();
             steps.push(step.clone());
-            let outcome = pair.step(&step).and_then(|done| match (n + 1) % EVERYTHING {
-                0 => pair.everything().map(|()| done),
-                _ => Ok(done),
-            });
-            match outcome {
+            match pair.nth_step(&step, n) {
                 Err(difference) => fail(name, pair, seed, &steps, &difference),
                 Ok(true) => {
                     worked += 1;
@@ -156,6 +151,6 @@ fn the_file_system_is_like_the_disk() {
     let (right, ours) = (disk(), directory("/dev/shm"));
     let times = has_fine_times(right.path()) && has_fine_times(ours.path());
     let (mut disk, mut direct) = (Disk::new(right.path().to_path_buf()), Direct::new(ours.path().to_path_buf()));
-    let mix = Mix { flushes: 3, evictions: 6, restarts: 2 };
+    let mix = Mix { flushes: 6, evictions: 8, restarts: 2 };
     run("fs", &mut Pair::new(&mut disk, &mut direct, times), 10_000, mix);
 }

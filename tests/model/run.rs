@@ -17,7 +17,7 @@ use super::target::Target;
 /// Whether a mount that knows nothing of fallocate(2) is a fault.
 const FALLOCATE_IS_REQUIRED: bool = false;
 /// After how many steps everything is compared.
-pub const EVERYTHING: usize = 500;
+const EVERYTHING: usize = 500;
 /// Files up to this size are compared whole after a step, larger ones around it.
 const WHOLE: u64 = 256 << 10;
 
@@ -88,8 +88,17 @@ impl<'a> Pair<'a> {
         self.ours.afresh();
     }
 
+    /// Does the step number `n` of a sequence, and now and then compares everything. Answers whether the operation was done.
+    pub fn nth_step(&mut self, step: &Step, n: usize) -> std::result::Result<bool, Difference> {
+        let done = self.step(step)?;
+        if (n + 1).is_multiple_of(EVERYTHING) {
+            self.everything()?;
+        }
+        Ok(done)
+    }
+
     /// Does one step on both sides and compares what it touched. Answers whether the operation was done.
-    pub fn step(&mut self, step: &Step) -> std::result::Result<bool, Difference> {
+    fn step(&mut self, step: &Step) -> std::result::Result<bool, Difference> {
         let op = &step.op;
         let touched = touched(op);
         let before = self.see(&touched);

@@ -11,7 +11,7 @@ use super::run::Pair;
 pub fn replay(pair: &mut Pair, steps: &[Step]) -> Result<(), (usize, Difference)> {
     pair.afresh();
     for (n, step) in steps.iter().enumerate() {
-        pair.step(step).map_err(|difference| (n, difference))?;
+        pair.nth_step(step, n).map_err(|difference| (n, difference))?;
     }
     pair.everything().map_err(|difference| (steps.len().saturating_sub(1), difference))
 }
