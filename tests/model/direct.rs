@@ -35,11 +35,11 @@ const ROOT: Caller = Caller { uid: 0, gid: 0 };
 /// More links than this on one way are taken for a circle (MAXSYMLINKS, linux/namei.h).
 const LINKS: u32 = 40;
 
-/// An open file. A directory has no handle.
+/// An open file.
 #[derive(Clone, Copy)]
 struct Open {
     ino: Ino,
-    handle: Option<HandleId>,
+    handle: HandleId,
     flags: Flags,
 }
 
@@ -120,21 +120,16 @@ impl Direct {
         self.open[usize::from(slot)].ok_or(libc::EBADF)
     }
 
-    /// The open regular file of a slot.
-    fn file(&self, slot: u8) -> Result<(HandleId, Open)> {
-        let open = self.slot(slot)?;
-        Ok((open.handle.ok_or(libc::EISDIR)?, open))
-    }
-
     fn close(&mut self, slot: u8) {
-        if let Some(Open { handle: Some(handle), .. }) = self.open[usize::from(slot)].take() {
+        if let Some(Open { handle, .. }) = self.open[usize::from(slot)].take() {
             self.house.call(|fs| fs.release(handle)).expect("it was open");
         }
     }
 
     fn opened(&self, path: &Path, flags: Flags, mode: u32) -> Result<Open> {
         if let Ok(found) = self.find(path, true)
-            && !matches!(found.kind(), Kind::File | Kind::Directory)
+            && found.kind() != Kind::File
+            && !(found.is_dir() && (flags.create || flags.writes || flags.truncate))
         {
             return Err(libc::EOPNOTSUPP);
         }
@@ -142,7 +137,7 @@ impl Direct {
         let found = match place.found {
             None if flags.create => {
                 let (inode, opened) = self.house.call(|fs| fs.create(place.dir, &place.name, mode & 0o7777, ROOT))?;
-                return Ok(Open { ino: inode.ino, handle: Some(opened.handle), flags });
+                return Ok(Open { ino: inode.ino, handle: opened.handle, flags });
             }
             None => return Err(libc::ENOENT),
             Some(_) if flags.create && flags.exclusive => return Err(libc::EEXIST),
@@ -150,18 +145,20 @@ impl Direct {
         };
         let ino = found.ino;
         if found.is_dir() {
-            let to_change = flags.create || flags.writes || flags.truncate;
-            return if to_change { Err(libc::EISDIR) } else { Ok(Open { ino, handle: None, flags }) };
+            return Err(libc::EISDIR);
         }
         let handle = self.house.call(|fs| fs.open(ino, flags.writes))?.handle;
         if flags.truncate {
             self.house.call(|fs| fs.setattr(ino, Changes::default(), Some(0)))?;
         }
-        Ok(Open { ino, handle: Some(handle), flags })
+        Ok(Open { ino, handle, flags })
     }
 
     fn write(&self, open: Open, at: u64, len: u32, fill: u8) -> Result<Answer> {
-        let handle = open.handle.filter(|_| open.flags.writes).ok_or(libc::EBADF)?;
+        let handle = open.handle;
+        if !open.flags.writes {
+            return Err(libc::EBADF);
+        }
         if len > 0 {
             let at = if open.flags.append { self.inode(open.ino)?.size } else { at };
             let data = filling(fill, len);
@@ -173,15 +170,12 @@ impl Direct {
     fn put(&self, path: &Path, flags: Flags, at: u64, len: u32, fill: u8) -> Result<Answer> {
         let open = self.opened(path, flags, 0o644)?;
         let written = self.write(open, at, len, fill);
-        if let Some(handle) = open.handle {
-            self.house.call(|fs| fs.release(handle))?;
-        }
+        self.house.call(|fs| fs.release(open.handle))?;
         written
     }
 
     fn segments(&self, slot: u8) -> Result<Answer> {
-        let open = self.slot(slot)?;
-        let handle = open.handle.ok_or(libc::EINVAL)?;
+        let handle = self.slot(slot)?.handle;
         let mut found = Vec::new();
         let mut at = 0;
         loop {
@@ -310,21 +304,22 @@ impl Target for Direct {
                 if !open.flags.reads {
                     return Err(libc::EBADF);
                 }
-                let (handle, _) = self.file(*slot)?;
-                self.read_all(handle, *at, *len as usize).map(Answer::Bytes)
+                self.read_all(open.handle, *at, *len as usize).map(Answer::Bytes)
             }
             Op::Write { slot, at, len, fill } => self.write(self.slot(*slot)?, *at, *len, *fill),
             Op::Ftruncate { slot, size } => match self.slot(*slot)? {
-                Open { ino, handle: Some(_), flags } if flags.writes => self.resize(ino, *size),
+                Open { ino, flags, .. } if flags.writes => self.resize(ino, *size),
                 _ => Err(libc::EINVAL),
             },
-            Op::Fsync { slot, .. } => match self.slot(*slot)?.handle {
-                Some(handle) => house.call(|fs| fs.fsync(handle)).map(done),
-                None => house.call(|fs| fs.sync_names()).map(done),
-            },
-            Op::Fallocate { slot, len, .. } => match self.slot(*slot)? {
+            Op::Fsync { slot, .. } => {
+                let open = self.slot(*slot)?;
+                house.call(|fs| fs.fsync(open.handle)).map(done)
+            }
+            Op::Fallocate { slot, how, at, len } => match self.slot(*slot)? {
                 _ if *len == 0 => Err(libc::EINVAL),
-                Open { handle: Some(_), flags, .. } if flags.writes => Err(libc::EOPNOTSUPP),
+                Open { handle, flags, .. } if flags.writes => {
+                    house.call(|fs| fs.fallocate(handle, how.bits(), *at, *len)).map(done)
+                }
                 _ => Err(libc::EBADF),
             },
             Op::Segments { slot } => self.segments(*slot),
@@ -449,8 +444,7 @@ impl Target for Direct {
 
     fn read_of(&mut self, slot: u8, at: u64, len: usize) -> Option<Result<Vec<u8>>> {
         let Open { handle, flags, .. } = self.open[usize::from(slot)]?;
-        let handle = handle.filter(|_| flags.reads)?;
-        Some(self.read_all(handle, at, len))
+        flags.reads.then(|| self.read_all(handle, at, len))
     }
 
     fn xattrs(&mut self, path: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {

@@ -31,6 +31,8 @@ pub struct Mix {
     pub flushes: u32,
     pub evictions: u32,
     pub restarts: u32,
+    /// Whether the disk under our store can zero ranges, which tmpfs can't.
+    pub zero_range: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +216,7 @@ impl Generator {
         if let Some(next) = self.next.take() {
             return next;
         }
-        let Mix { flushes, evictions, restarts } = self.mix;
+        let Mix { flushes, evictions, restarts, .. } = self.mix;
         match self.rng.random_range(0..1000) {
             n if n < flushes => {
                 let (path, wait) = (self.subject(), !self.one_in(4));
@@ -330,7 +332,7 @@ impl Generator {
     }
 
     fn allocation(&mut self) -> Op {
-        let how = match self.rng.random_range(0..4) {
+        let how = match self.rng.random_range(0..if self.mix.zero_range { 4 } else { 3 }) {
             0 => Allocation::Allocate { keep_size: self.rng.random() },
             1 | 2 => Allocation::PunchHole,
             _ => Allocation::ZeroRange { keep_size: self.rng.random() },

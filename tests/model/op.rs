@@ -83,12 +83,25 @@ pub enum Moving {
     Exchange,
 }
 
-/// How space is allocated: FALLOC_FL_KEEP_SIZE is the flag.
+/// How space is allocated, or given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Allocation {
     Allocate { keep_size: bool },
     PunchHole,
     ZeroRange { keep_size: bool },
+}
+
+impl Allocation {
+    /// The flags of fallocate(2).
+    pub fn bits(self) -> i32 {
+        match self {
+            Allocation::Allocate { keep_size: false } => 0,
+            Allocation::Allocate { keep_size: true } => libc::FALLOC_FL_KEEP_SIZE,
+            Allocation::PunchHole => libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE,
+            Allocation::ZeroRange { keep_size: false } => libc::FALLOC_FL_ZERO_RANGE,
+            Allocation::ZeroRange { keep_size: true } => libc::FALLOC_FL_ZERO_RANGE | libc::FALLOC_FL_KEEP_SIZE,
+        }
+    }
 }
 
 /// How an attribute is set.
