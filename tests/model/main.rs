@@ -16,6 +16,7 @@ mod shrink;
 #[path = "../support/mod.rs"]
 mod support;
 mod target;
+mod watchdog;
 
 use std::time::Duration;
 use std::time::Instant;
@@ -32,6 +33,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use run::Difference;
 use run::Pair;
+use watchdog::Watchdog;
 
 /// After how many steps a new sequence begins, in a new directory: as many are to be shrunk at most.
 const SEQUENCE: usize = 2000;
@@ -55,6 +57,7 @@ fn run(name: &str, pair: &mut Pair, count: usize, mix: Mix) {
     let count = number("GLACIERFS_MODEL_OPS").map_or(count, |ops| ops as usize);
     let mut seed = number("GLACIERFS_MODEL_SEED").unwrap_or_else(rand::random);
     println!("{name}: {count} steps, GLACIERFS_MODEL_SEED={seed}");
+    let watchdog = Watchdog::new(pair.ours.breaker());
     let start = Instant::now();
     let (mut done, mut worked) = (0, 0);
     while done < count {
@@ -64,8 +67,12 @@ fn run(name: &str, pair: &mut Pair, count: usize, mix: Mix) {
         for n in 0..SEQUENCE.min(count - done) {
             let step = generator.step();
             steps.push(step.clone());
+            watchdog.begins(op::list(&steps[n..]));
             match pair.nth_step(&step, n) {
-                Err(difference) => fail(name, pair, seed, &steps, &difference),
+                Err(difference) => {
+                    drop(watchdog);
+                    fail(name, pair, seed, &steps, &difference)
+                }
                 Ok(true) => {
                     worked += 1;
                     generator.learn(&step.op);

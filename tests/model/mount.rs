@@ -1,6 +1,9 @@
 //! A mount: a directory by system calls, and a daemon that archives, evicts, ends and starts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -35,6 +38,8 @@ pub struct Mount {
     runtime: tokio::runtime::Runtime,
     client: Client,
     pid: Pid,
+    /// The same, for the breaker.
+    shared_pid: Arc<AtomicI32>,
     evictions: u64,
 }
 
@@ -46,7 +51,8 @@ impl Mount {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let client = Client::new(place.path("state/control.sock"));
         let pid = place.pid();
-        Mount { disk: Disk::new(place.mnt().join(VAULT)), place, runtime, client, pid, evictions: 0 }
+        let shared_pid = Arc::new(AtomicI32::new(pid.as_raw()));
+        Mount { disk: Disk::new(place.mnt().join(VAULT)), place, runtime, client, pid, shared_pid, evictions: 0 }
     }
 
     fn text(&self, path: &Path) -> Vec<PathText> {
@@ -90,6 +96,7 @@ impl Mount {
         }
         start(&self.place);
         self.pid = self.place.pid();
+        self.shared_pid.store(self.pid.as_raw(), Ordering::Relaxed);
     }
 }
 
@@ -147,6 +154,14 @@ impl Target for Mount {
 
     fn evictions(&self) -> u64 {
         self.evictions
+    }
+
+    fn breaker(&self) -> Box<dyn Fn() + Send> {
+        let pid = self.shared_pid.clone();
+        Box::new(move || {
+            // Whatever waits for the daemon gets ENOTCONN then. One that is gone already needs nothing.
+            let _ = kill(Pid::from_raw(pid.load(Ordering::Relaxed)), Signal::SIGKILL);
+        })
     }
 
     fn remarks(&self) -> String {

@@ -80,6 +80,11 @@ pub trait Target {
         0
     }
 
+    /// What ends a step that doesn't end by itself, from another thread.
+    fn breaker(&self) -> Box<dyn Fn() + Send> {
+        Box::new(|| std::process::abort())
+    }
+
     /// What may help to understand a failure, as a log.
     fn remarks(&self) -> String {
         String::new()
