@@ -428,7 +428,9 @@ pub(super) fn insert(tx: &Connection, dir: &Inode, name: &[u8], new: NewInode, n
         contents::insert_dirty(tx, content, vault, made.ino)?;
     }
     add_dentry(tx, dir.ino, name, made.ino)?;
-    touch(tx, dir.ino, i64::from(is_dir), now)?;
+    // A file is born by the clock of its file in the store, which ticks more slowly than ours: the directory's times neither
+    // stand still nor go back for it.
+    touch(tx, dir.ino, i64::from(is_dir), now.max(super::types::now()))?;
     Ok(made)
 }
 

@@ -223,6 +223,20 @@ fn rename_over_an_open_file() {
     assert!(house.fs.getattr(old).is_err());
 }
 
+/// Promise: each new file changes its directory's times, and never sets them back, however quickly one follows another.
+#[test]
+fn every_new_file_changes_its_directory() {
+    let house = house();
+    let mut before = house.fs.getattr(house.vault).expect("attributes");
+    for n in 0..100 {
+        let (_, opened) = house.fs.create(house.vault, format!("f{n}").as_bytes(), 0o644, ME).expect("create");
+        let after = house.fs.getattr(house.vault).expect("attributes");
+        assert!(after.mtime > before.mtime && after.ctime > before.ctime, "file {n}");
+        before = after;
+        house.fs.release(opened.handle).expect("release");
+    }
+}
+
 /// Promise: a file tells where it stands, hides that from listings, and refuses to have it written.
 #[test]
 fn a_file_tells_its_state() {

@@ -99,7 +99,6 @@ impl Payload {
     }
 
     /// All of it, as one attempt would send it, counted like one: for services that keep their archives in memory.
-    #[cfg(test)]
     pub async fn read(&self) -> io::Result<Bytes> {
         Ok(http_body_util::BodyExt::collect(self.body().0).await?.to_bytes())
     }

@@ -135,12 +135,17 @@ impl Recall {
         while first <= job.last {
             let last = (first + PIECE - 1).min(job.last);
             let content = self.catalog.content(content.id)?;
+            let evicted = || Trouble::Later("it was evicted meanwhile".into());
             if content.file != Some(file_id) {
-                return Err(Trouble::Later("it was evicted meanwhile".into()));
+                return Err(evicted());
             }
             if !content.has(first, last) {
                 self.piece(job, &file, first, last, received).await?;
-                self.catalog.recalled(content.id, file_id, first, last)?;
+                match self.catalog.recalled(content.id, file_id, first, last) {
+                    // Not that nobody wants it any more: whoever waits for it still does.
+                    Err(catalog::Error::NotFound) => return Err(evicted()),
+                    other => other?,
+                };
                 self.progress(content.id);
             }
             first = last + 1;

@@ -237,3 +237,21 @@ async fn waiting_can_be_given_up() {
     house.recall.bring(id, 0, 0).await.expect("recalled");
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
 }
+
+/// Promise: what is evicted while it is being brought back is brought back all the same to who waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn eviction_meanwhile_leaves_nobody_waiting() {
+    let house = house();
+    let data = bytes(1000);
+    let id = house.archive("a", &data);
+    let held = house.fake.hold(Op::Fetch);
+    let recall = house.recall.clone();
+    let reader = tokio::spawn(async move { recall.bring(id, 0, 999).await });
+    held.reached(1).await;
+    assert!(house.cache.evict(id).expect("evict"));
+    drop(held);
+    let waited = tokio::time::timeout(Duration::from_secs(20), reader).await;
+    waited.expect("it comes back").expect("no panic").expect("recalled");
+    assert_eq!(house.local(id, 0, 999), data);
+    assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
+}
