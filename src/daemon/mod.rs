@@ -174,6 +174,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         uploads: uploads.clone(),
         close: config.close,
         fsync: config.fsync,
+        watch: fuse::Watch::default(),
         runtime: runtime.handle().clone(),
         shown: fuse::Shown {
             uid: config.uid,

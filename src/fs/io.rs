@@ -33,14 +33,14 @@ impl Fs {
         if inode.kind() != Kind::File {
             return Err(Errno::EINVAL.into());
         }
-        let cold = match inode.content {
-            None => false,
-            Some(id) => {
-                self.cache.touch(id);
-                !self.catalog.content(id)?.is_local()
-            }
-        };
-        let (handle, _) = self.open.open(ino, writes);
+        if let Some(id) = inode.content {
+            self.cache.touch(id);
+        }
+        let (handle, open) = self.open.open(ino, writes);
+        let mut state = open.lock();
+        // What is local is held from now on: the kernel reads ahead of a file that it was told is, and mustn't have to wait
+        // for it when it is evicted meanwhile. A file that can't be had is its reads' affair.
+        let cold = self.look_up(&open, &mut state).is_err() || matches!(state.bytes, Bytes::Unknown);
         Ok(Opened { handle, cold })
     }
 

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::convert::Shown;
-use super::watch::interrupted;
+use super::watch::Watch;
 use crate::fs::Error;
 use crate::fs::Fs;
 use crate::fs::HandleId;
@@ -39,6 +39,8 @@ pub struct Shared {
     pub close: Saved,
     /// What an fsync waits for.
     pub fsync: Saved,
+    /// Notices when who waits is interrupted.
+    pub watch: Watch,
     /// Where parked requests wait.
     pub runtime: Handle,
     /// What the kernel is shown instead of recorded owners and modes.
@@ -178,7 +180,7 @@ impl Shared {
     async fn cut_short(&self, tid: u32) -> Error {
         let mut stopping = self.stopping.clone();
         tokio::select! {
-            () = interrupted(tid) => Errno::EINTR.into(),
+            () = self.watch.interrupted(tid) => Errno::EINTR.into(),
             // That the sender is gone means the same: nobody will bring anything any more.
             _ = stopping.wait_for(|stopping| *stopping) => Errno::EIO.into(),
         }
