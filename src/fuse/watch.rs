@@ -12,10 +12,13 @@
 //! **Page faults.** A thread that waits for a page of a memory mapping can't be told EINTR, only killed by SIGBUS. So there
 //! signals that the program handles don't count: it goes on waiting, as it would for a disk.
 //!
-//! One task looks at all callers, and the more there are the less often: a thousand cost no more than a few percent of a
-//! processor. A number that another thread has inherited meanwhile does no harm: nobody waits for that request any more.
+//! One task looks at all callers, and the more there are the less often: a thousand looks a second, of some microseconds
+//! each.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -27,9 +30,9 @@ use tokio::sync::oneshot;
 /// How often callers are looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// By how much less often for each of them.
-const EACH: Duration = Duration::from_micros(500);
+const EACH: Duration = Duration::from_millis(1);
 /// How often at least.
-const LONGEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_millis(700);
 /// How long other threads have to take a signal that is for all of them.
 const SECOND_LOOK: Duration = Duration::from_millis(10);
 
@@ -56,8 +59,16 @@ struct Callers {
 }
 
 struct Caller {
-    tid: u32,
+    thread: Arc<Thread>,
     tell: oneshot::Sender<()>,
+}
+
+/// A thread that waits.
+struct Thread {
+    tid: u32,
+    /// Its status, opened once: that costs a fraction of opening it for each look, and is no other thread's that gets the same
+    /// number. None where no more files can be opened.
+    status: Option<File>,
 }
 
 impl Watch {
@@ -75,10 +86,11 @@ impl Watch {
 
     fn enter(&self, tid: u32) -> (u64, oneshot::Receiver<()>) {
         let (tell, told) = oneshot::channel();
+        let thread = Arc::new(Thread { tid, status: File::open(format!("/proc/{tid}/status")).ok() });
         let mut callers = lock(&self.callers);
         let number = callers.next;
         callers.next += 1;
-        callers.waiting.insert(number, Caller { tid, tell });
+        callers.waiting.insert(number, Caller { thread, tell });
         if !std::mem::replace(&mut callers.watched, true) {
             tokio::spawn(watch(self.callers.clone()));
         }
@@ -110,7 +122,7 @@ async fn watch(callers: Arc<Mutex<Callers>>) {
                 callers.watched = false;
                 return;
             }
-            callers.waiting.iter().map(|(number, caller)| (*number, caller.tid)).collect()
+            callers.waiting.iter().map(|(number, caller)| (*number, caller.thread.clone())).collect()
         };
         let (interrupted, unsure) = look(all).await;
         tell(&callers, &interrupted);
@@ -124,14 +136,14 @@ async fn watch(callers: Arc<Mutex<Callers>>) {
 }
 
 /// Numbers and threads of callers.
-type Few = Vec<(u64, u32)>;
+type Few = Vec<(u64, Arc<Thread>)>;
 
 /// Which of some callers are interrupted, and which may be.
 async fn look(some: Few) -> (Few, Few) {
     let looked = tokio::task::spawn_blocking(move || {
         let (mut interrupted, mut unsure) = (Few::new(), Few::new());
         for caller in some {
-            match signal(caller.1) {
+            match caller.1.signal() {
                 Signal::None => {}
                 Signal::Shared => unsure.push(caller),
                 Signal::Own => interrupted.push(caller),
@@ -142,7 +154,7 @@ async fn look(some: Few) -> (Few, Few) {
     looked.await.unwrap_or_default()
 }
 
-fn tell(callers: &Mutex<Callers>, some: &[(u64, u32)]) {
+fn tell(callers: &Mutex<Callers>, some: &Few) {
     let mut callers = lock(callers);
     for (number, _) in some {
         if let Some(caller) = callers.waiting.remove(number) {
@@ -162,35 +174,73 @@ enum Signal {
     Own,
 }
 
-fn signal(tid: u32) -> Signal {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{tid}/status")) else { return Signal::Own };
-    match pending(&status, u64::MAX) {
-        Signal::None => Signal::None,
-        _ if is_in_page_fault(tid) => pending(&status, !mask(&status, "SigCgt")),
-        signal => signal,
+impl Thread {
+    fn signal(&self) -> Signal {
+        let status = match &self.status {
+            Some(file) => read(file),
+            None => std::fs::read(format!("/proc/{}/status", self.tid)),
+        };
+        let masks = status.ok().and_then(|status| Masks::of(&String::from_utf8_lossy(&status)));
+        let Some(masks) = masks else { return Signal::Own };
+        match masks.pending() {
+            Signal::None => Signal::None,
+            _ if is_in_page_fault(self.tid) => Masks { ignored: masks.ignored | masks.handled, ..masks }.pending(),
+            signal => signal,
+        }
     }
 }
 
-/// What a thread with this `/proc/<tid>/status` has pending of the signals in `counting`.
-fn pending(status: &str, counting: u64) -> Signal {
-    // Ended, and its parent hasn't looked yet.
-    if status.lines().any(|line| line.starts_with("State:\tZ") || line.starts_with("State:\tX")) {
-        return Signal::Own;
+/// All of a file as it is now, which has been read before.
+fn read(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 2048];
+    let mut length = 0;
+    loop {
+        match file.read_at(&mut bytes[length..], length as u64)? {
+            0 => break,
+            more => length += more,
+        }
+        if length == bytes.len() {
+            bytes.resize(2 * length, 0);
+        }
     }
-    let deaf = mask(status, "SigBlk") | mask(status, "SigIgn");
-    let counting = DEADLY & counting & !deaf;
-    if mask(status, "SigPnd") & counting != 0 {
-        Signal::Own
-    } else if mask(status, "ShdPnd") & counting != 0 {
-        Signal::Shared
-    } else {
-        Signal::None
-    }
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
-fn mask(status: &str, name: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
+/// A thread's signals.
+struct Masks {
+    own: u64,
+    shared: u64,
+    blocked: u64,
+    ignored: u64,
+    handled: u64,
+}
+
+impl Masks {
+    /// Those that a `/proc/<tid>/status` tells; none of a thread that has ended, though its parent hasn't looked yet.
+    fn of(status: &str) -> Option<Masks> {
+        // One search each: this is done thousands of times a second.
+        let (_, state) = status.split_once("\nState:\t")?;
+        if state.starts_with(['Z', 'X']) {
+            return None;
+        }
+        let (_, pending) = state.split_once("\nSigPnd:\t")?;
+        // They stand one below the other, as SigPnd, ShdPnd, SigBlk, SigIgn and SigCgt (fs/proc/array.c).
+        let mut lines = pending.lines();
+        let mut mask = || u64::from_str_radix(lines.next()?.rsplit('\t').next()?, 16).ok();
+        Some(Masks { own: mask()?, shared: mask()?, blocked: mask()?, ignored: mask()?, handled: mask()? })
+    }
+
+    fn pending(&self) -> Signal {
+        let counting = DEADLY & !self.blocked & !self.ignored;
+        if self.own & counting != 0 {
+            Signal::Own
+        } else if self.shared & counting != 0 {
+            Signal::Shared
+        } else {
+            Signal::None
+        }
+    }
 }
 
 /// Whether a thread waits outside any system call (proc_pid_syscall(5)). Not every user may know that of every other's.
@@ -217,7 +267,7 @@ mod tests {
     #[test]
     fn only_deadly_signals_count() {
         let int = bit(libc::SIGINT);
-        let all = |text: String| pending(&text, u64::MAX);
+        let all = |text: String| Masks::of(&text).map_or(Signal::Own, |masks| masks.pending());
         assert_eq!(all(status('D', int, 0, 0, 0, 0)), Signal::Own);
         assert_eq!(all(status('D', bit(libc::SIGKILL), 0, 0, 0, 0)), Signal::Own);
         assert_eq!(all(status('D', 0, int, 0, 0, int)), Signal::Shared);
@@ -227,7 +277,9 @@ mod tests {
         for other in [libc::SIGURG, libc::SIGALRM, libc::SIGCHLD, libc::SIGWINCH, libc::SIGUSR1, libc::SIGTSTP] {
             assert_eq!(all(status('D', bit(other), bit(other), 0, 0, 0)), Signal::None);
         }
-        assert_eq!(pending(&status('D', 0, int, 0, 0, int), !int), Signal::None, "handled, in a page fault");
+        let masks = Masks::of(&status('D', 1, 2, 4, 8, 16)).expect("masks");
+        let Masks { own, shared, blocked, ignored, handled } = masks;
+        assert_eq!([own, shared, blocked, ignored, handled], [1, 2, 4, 8, 16]);
     }
 
     /// Promise: a caller that is gone is noticed, one that isn't is left alone, and nobody is looked at in vain.

@@ -243,10 +243,10 @@ fn other_signals_change_nothing() {
 }
 
 /// An endpoint that accepts connections, and doesn't answer until this is dropped.
-struct Stopped(Pid);
+pub struct Stopped(Pid);
 
 impl Stopped {
-    fn new(serve: &Serve) -> Self {
+    pub fn new(serve: &Serve) -> Self {
         let serving = Pid::from_raw(i32::try_from(serve.child.id()).expect("a process ID"));
         kill(serving, Signal::SIGSTOP).expect("the endpoint is ours");
         Stopped(serving)
