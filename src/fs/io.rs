@@ -159,6 +159,10 @@ impl Fs {
                 return Err(Error::Cold(Need { content: id, first: 0, last: content.size.saturating_sub(1) }));
             }
         }
+        let emptied = match (inode.content, start) {
+            (Some(id), Start::Empty) => !self.catalog.content(id)?.is_local(),
+            _ => false,
+        };
         let fresh = self.ids.next();
         // A content that keeps bytes keeps its file; any other needs one before a row may name it.
         let made = match (inode.content, start) {
@@ -190,6 +194,9 @@ impl Fs {
         self.cache.discard(begun.freed);
         let file = Arc::new(file);
         state.bytes = Bytes::Dirty(begun.content, file.clone());
+        if emptied {
+            self.emptied.send_modify(|count| *count += 1);
+        }
         Ok(Writing::begin(open, &mut state, file))
     }
 

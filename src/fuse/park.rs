@@ -158,22 +158,35 @@ impl Shared {
     /// What comes of bytes that aren't local under `policy`: nothing but an error, unless it is to wait, or they have just
     /// come.
     async fn recalled(&self, policy: RecallPolicy, need: Need) -> Result<()> {
+        let mut emptied = self.fs.emptied();
+        let recalled = async {
+            let recalled = self.recall.bring(need.content, need.first, need.last);
+            tokio::select! {
+                outcome = recalled => outcome,
+                // Perhaps this one. The file system, which holds the sender, outlives us.
+                _ = emptied.changed() => Ok(()),
+            }
+        };
         let outcome = match (policy, self.recall_timeout) {
             (RecallPolicy::Deny, _) => return Err(Errno::EREMOTE.into()),
             (RecallPolicy::Queue, _) => match self.recall.start(need.content, need.first, need.last) {
                 Ok(false) => return Err(Errno::EAGAIN.into()),
                 outcome => outcome.map(drop),
             },
-            (RecallPolicy::Wait, None) => self.recall.bring(need.content, need.first, need.last).await,
+            (RecallPolicy::Wait, None) => recalled.await,
             (RecallPolicy::Wait, Some(limit)) => {
-                let recalled = self.recall.bring(need.content, need.first, need.last);
                 tokio::time::timeout(limit, recalled).await.map_err(|_| Errno::ETIMEDOUT)?
             }
         };
-        outcome.map_err(|error| {
-            log::error!("a read failed: {error}");
-            Error::Errno(Errno::EIO)
-        })
+        match outcome {
+            Ok(()) => Ok(()),
+            // The file has other bytes by now, or none.
+            Err(error) if error.is_gone() => Ok(()),
+            Err(error) => {
+                log::error!("a read failed: {error}");
+                Err(Errno::EIO.into())
+            }
+        }
     }
 
     /// Waits until thread `tid` is interrupted (EINTR) or the daemon stops (EIO).
