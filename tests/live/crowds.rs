@@ -145,3 +145,40 @@ fn one_retrieval_for_all() {
     let told = crowd.wait_with_output().expect("a child");
     assert!(String::from_utf8_lossy(&told.stdout).ends_with("[(10, 200)]\n"), "{told:?}");
 }
+
+/// Promise: who waits for a file that is emptied or written anew meanwhile waits no longer, and reads what it is now; who waits for
+/// one that is removed gets its bytes all the same.
+#[test]
+fn what_is_waited_for_changes() {
+    let place = Place::new();
+    let done = place.mount(&["--retrieval-delay", "all=1h", "--upload-delay", "0", "--drain-timeout", "0"]);
+    assert_eq!(done.code, 0, "{}{}", done.stderr, place.log());
+    with_cold_files(&place, 2, 300_000);
+    let cat = |name: &str| {
+        let child = Command::new("cat").arg(place.path("mnt/v").join(name)).stdout(Stdio::piped()).spawn();
+        let child = child.expect("cat starts");
+        until("the read", || waiting(child.id()) == 1);
+        child
+    };
+    let (emptied, anew) = (cat("cold0"), cat("cold1"));
+    std::fs::File::options().write(true).truncate(true).open(place.path("mnt/v/cold0")).expect("an emptied file");
+    assert_eq!(emptied.wait_with_output().expect("a child").stdout, b"");
+    std::fs::write(place.path("mnt/v/cold1"), "new").expect("a written file");
+    // Whether it reads before or after the new bytes came is its luck.
+    let read = anew.wait_with_output().expect("a child").stdout;
+    assert!(read.is_empty() || read == b"new", "{} bytes", read.len());
+    place.ok(&["umount", &place.text("mnt")]);
+
+    let place = Place::new();
+    let done = place.mount(&["--retrieval-delay", "all=2s", "--upload-delay", "0", "--drain-timeout", "0"]);
+    assert_eq!(done.code, 0, "{}{}", done.stderr, place.log());
+    with_cold_files(&place, 1, 300_000);
+    let removed = {
+        let child = Command::new("cat").arg(place.path("mnt/v/cold0")).stdout(Stdio::piped()).spawn();
+        let child = child.expect("cat starts");
+        until("the read", || waiting(child.id()) == 1);
+        child
+    };
+    std::fs::remove_file(place.path("mnt/v/cold0")).expect("a removed file");
+    assert!(removed.wait_with_output().expect("a child").stdout == vec![0; 300_000]);
+}

@@ -1,6 +1,7 @@
 //! A mount that stays alive, whatever programs do at the same time: recall policies, interrupts, mount options, concurrency,
 //! caches. Real mounts and real processes. Needs /dev/fuse, and fails without it.
 
+mod caching;
 mod crowds;
 mod interrupts;
 mod options;
