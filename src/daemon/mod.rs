@@ -17,6 +17,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::resource::Resource;
+use nix::sys::resource::getrlimit;
+use nix::sys::resource::setrlimit;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -103,6 +106,7 @@ impl From<fs::Error> for Error {
 /// # Errors
 /// [`Error`]; nothing that was spooled is lost by any of them.
 pub fn run(config: Config) -> Result<(), Error> {
+    allow_many_files();
     let state = StateDir::take(&config.state)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -112,6 +116,16 @@ pub fn run(config: Config) -> Result<(), Error> {
     // A disk or a service that hangs doesn't hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(2));
     result
+}
+
+/// Raises the number of files that this process may open as far as it may: each that is open in the mount takes one, and so does
+/// each reader that waits. What a login shell gives, 1024, is soon used up.
+fn allow_many_files() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        log::warn!("the limit of open files can't be raised: {error}");
+    }
 }
 
 async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<(), Error> {
@@ -174,6 +188,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         uploads: uploads.clone(),
         close: config.close,
         fsync: config.fsync,
+        watch: fuse::Watch::default(),
         runtime: runtime.handle().clone(),
         shown: fuse::Shown {
             uid: config.uid,

@@ -33,14 +33,14 @@ impl Fs {
         if inode.kind() != Kind::File {
             return Err(Errno::EINVAL.into());
         }
-        let cold = match inode.content {
-            None => false,
-            Some(id) => {
-                self.cache.touch(id);
-                !self.catalog.content(id)?.is_local()
-            }
-        };
-        let (handle, _) = self.open.open(ino, writes);
+        if let Some(id) = inode.content {
+            self.cache.touch(id);
+        }
+        let (handle, open) = self.open.open(ino, writes);
+        let mut state = open.lock();
+        // What is local is held from now on: the kernel reads ahead of a file that it was told is, and mustn't have to wait
+        // for it when it is evicted meanwhile. A file that can't be had is its reads' affair.
+        let cold = self.look_up(&open, &mut state).is_err() || matches!(state.bytes, Bytes::Unknown);
         Ok(Opened { handle, cold })
     }
 
@@ -159,6 +159,10 @@ impl Fs {
                 return Err(Error::Cold(Need { content: id, first: 0, last: content.size.saturating_sub(1) }));
             }
         }
+        let emptied = match (inode.content, start) {
+            (Some(id), Start::Empty) => !self.catalog.content(id)?.is_local(),
+            _ => false,
+        };
         let fresh = self.ids.next();
         // A content that keeps bytes keeps its file; any other needs one before a row may name it.
         let made = match (inode.content, start) {
@@ -190,6 +194,9 @@ impl Fs {
         self.cache.discard(begun.freed);
         let file = Arc::new(file);
         state.bytes = Bytes::Dirty(begun.content, file.clone());
+        if emptied {
+            self.emptied.send_modify(|count| *count += 1);
+        }
         Ok(Writing::begin(open, &mut state, file))
     }
 

@@ -32,6 +32,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::watch;
 
 pub use acl::is_acl;
 pub use attr::Times;
@@ -84,6 +85,8 @@ pub struct Fs {
     sealed: Arc<Notify>,
     closed: seal::Closed,
     ids: ids::Ids,
+    /// How often a file was emptied whose bytes weren't all local.
+    emptied: watch::Sender<u64>,
     /// Whether it was logged that the disk is full, since it last had room.
     full: AtomicBool,
 }
@@ -137,8 +140,14 @@ impl Fs {
             sealed,
             closed: seal::Closed::default(),
             ids: ids::Ids::new(),
+            emptied: watch::Sender::default(),
             full: AtomicBool::new(false),
         })
+    }
+
+    /// Changes whenever a file is emptied whose bytes weren't all local: who waits for some then needs them no more.
+    pub fn emptied(&self) -> watch::Receiver<u64> {
+        self.emptied.subscribe()
     }
 
     /// The room that files can still take, less the reserve.

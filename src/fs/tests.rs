@@ -91,6 +91,21 @@ fn bytes_come_back_or_are_asked_for() {
     assert_eq!(house.fs.getattr(ino).expect("attributes").size, 5);
 }
 
+/// Promise: who has opened a file that was local reads it, though it was evicted before the first read.
+#[test]
+fn evicted_after_it_was_opened() {
+    let house = house();
+    let ino = house.write("a", b"hello");
+    house.archive(false);
+    let opened = house.fs.open(ino, false).expect("open");
+    assert!(!opened.cold);
+    let content = house.fs.getattr(ino).expect("attributes").content.expect("content");
+    assert!(house.fs.cache.evict(content).expect("evict"));
+    assert_eq!(house.fs.read(opened.handle, 0, 9).expect("read"), b"hello");
+    house.close(&opened);
+    assert!(house.fs.open(ino, false).expect("open").cold);
+}
+
 /// Promise: appending to a file that isn't local asks for its bytes; emptying it doesn't.
 #[test]
 fn writing_to_a_cold_file() {

@@ -68,8 +68,9 @@ use crate::util::saved::Saved;
 const LONG: Duration = Duration::from_secs(3600);
 /// Largest write request in bytes.
 const MAX_WRITE: u32 = 1 << 20;
-/// How many buffered requests may be under way at once.
-const MAX_BACKGROUND: u16 = 256;
+/// How many buffered requests may be under way at once: as many as there can be. Page faults and sendfile(2) of files that
+/// aren't local are such requests, and wait for hours.
+const MAX_BACKGROUND: u16 = u16::MAX;
 /// Inode numbers are never used twice, so every one is of the same generation.
 const GENERATION: Generation = Generation(0);
 
@@ -129,9 +130,11 @@ fn caller(req: &Request) -> Caller {
 }
 
 /// A file's pages may stay cached as long as nothing changed it behind the kernel's back, which is announced; a file
-/// that isn't all local is read directly.
+/// that isn't all local is read directly. Its pages are kept too: dropping them would have the open wait, whatever signal
+/// comes, for a page that somebody's page fault is waiting for.
 fn open_flags(opened: &Opened, close: Saved) -> FopenFlags {
-    let cached = if opened.cold { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE };
+    let direct = if opened.cold { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::empty() };
+    let cached = direct | FopenFlags::FOPEN_KEEP_CACHE;
     match close {
         // A close has nothing to wait for: what was written is in the spool, and is sealed after the release.
         Saved::Spool => cached | FopenFlags::FOPEN_NOFLUSH,

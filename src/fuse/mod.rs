@@ -28,3 +28,4 @@ pub use mount::clear_stale;
 pub use mount::mount;
 pub use mount::unmount;
 pub use park::Shared;
+pub use watch::Watch;

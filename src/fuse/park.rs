@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::convert::Shown;
-use super::watch::interrupted;
+use super::watch::Watch;
 use crate::fs::Error;
 use crate::fs::Fs;
 use crate::fs::HandleId;
@@ -39,6 +39,8 @@ pub struct Shared {
     pub close: Saved,
     /// What an fsync waits for.
     pub fsync: Saved,
+    /// Notices when who waits is interrupted.
+    pub watch: Watch,
     /// Where parked requests wait.
     pub runtime: Handle,
     /// What the kernel is shown instead of recorded owners and modes.
@@ -156,29 +158,42 @@ impl Shared {
     /// What comes of bytes that aren't local under `policy`: nothing but an error, unless it is to wait, or they have just
     /// come.
     async fn recalled(&self, policy: RecallPolicy, need: Need) -> Result<()> {
+        let mut emptied = self.fs.emptied();
+        let recalled = async {
+            let recalled = self.recall.bring(need.content, need.first, need.last);
+            tokio::select! {
+                outcome = recalled => outcome,
+                // Perhaps this one. The file system, which holds the sender, outlives us.
+                _ = emptied.changed() => Ok(()),
+            }
+        };
         let outcome = match (policy, self.recall_timeout) {
             (RecallPolicy::Deny, _) => return Err(Errno::EREMOTE.into()),
             (RecallPolicy::Queue, _) => match self.recall.start(need.content, need.first, need.last) {
                 Ok(false) => return Err(Errno::EAGAIN.into()),
                 outcome => outcome.map(drop),
             },
-            (RecallPolicy::Wait, None) => self.recall.bring(need.content, need.first, need.last).await,
+            (RecallPolicy::Wait, None) => recalled.await,
             (RecallPolicy::Wait, Some(limit)) => {
-                let recalled = self.recall.bring(need.content, need.first, need.last);
                 tokio::time::timeout(limit, recalled).await.map_err(|_| Errno::ETIMEDOUT)?
             }
         };
-        outcome.map_err(|error| {
-            log::error!("a read failed: {error}");
-            Error::Errno(Errno::EIO)
-        })
+        match outcome {
+            Ok(()) => Ok(()),
+            // The file has other bytes by now, or none.
+            Err(error) if error.is_gone() => Ok(()),
+            Err(error) => {
+                log::error!("a read failed: {error}");
+                Err(Errno::EIO.into())
+            }
+        }
     }
 
     /// Waits until thread `tid` is interrupted (EINTR) or the daemon stops (EIO).
     async fn cut_short(&self, tid: u32) -> Error {
         let mut stopping = self.stopping.clone();
         tokio::select! {
-            () = interrupted(tid) => Errno::EINTR.into(),
+            () = self.watch.interrupted(tid) => Errno::EINTR.into(),
             // That the sender is gone means the same: nobody will bring anything any more.
             _ = stopping.wait_for(|stopping| *stopping) => Errno::EIO.into(),
         }

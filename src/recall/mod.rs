@@ -76,6 +76,13 @@ pub enum Error {
     Catalog(Arc<catalog::Error>),
 }
 
+impl Error {
+    /// Whether no file has the content any more.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Error::Catalog(error) if matches!(**error, catalog::Error::NotFound))
+    }
+}
+
 impl From<catalog::Error> for Error {
     fn from(error: catalog::Error) -> Self {
         Error::Catalog(Arc::new(error))

@@ -1,14 +1,20 @@
 //! A mount that stays alive, whatever programs do at the same time: recall policies, interrupts, mount options, concurrency,
 //! caches. Real mounts and real processes. Needs /dev/fuse, and fails without it.
 
+mod caching;
+mod crowds;
+mod interrupts;
 mod options;
 mod recall;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::path::Path;
+
 use support::Place;
 
-/// A vault `v` with `count` files `v/coldN` that are archived and not local, each `size` bytes of the number N.
+/// A vault `v` with `count` files `v/coldN` that are archived and neither local nor in the kernel's memory, each `size` bytes of
+/// the number N.
 fn with_cold_files(place: &Place, count: usize, size: usize) {
     let vault = place.path("mnt/v");
     if !vault.exists() {
@@ -19,6 +25,16 @@ fn with_cold_files(place: &Place, count: usize, size: usize) {
     }
     place.ok(&["flush", "--timeout", "1min", &place.text("mnt")]);
     place.ok(&["evict", &place.text("mnt/v")]);
+    for n in 0..count {
+        forget_pages(&vault.join(format!("cold{n}")));
+    }
+}
+
+/// Has the kernel forget a file's pages.
+fn forget_pages(path: &Path) {
+    let file = std::fs::File::open(path).expect("an open file");
+    let advice = nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+    nix::fcntl::posix_fadvise(&file, 0, 0, advice).expect("advice");
 }
 
 /// What a file tells of where its bytes are.
