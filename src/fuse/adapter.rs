@@ -21,6 +21,9 @@ use fuser::KernelConfig;
 use fuser::LockOwner;
 use fuser::OpenAccMode;
 use fuser::OpenFlags;
+use fuser::PollEvents;
+use fuser::PollFlags;
+use fuser::PollNotifier;
 use fuser::RenameFlags;
 use fuser::ReplyAttr;
 use fuser::ReplyCreate;
@@ -32,6 +35,7 @@ use fuser::ReplyEntry;
 use fuser::ReplyIoctl;
 use fuser::ReplyLseek;
 use fuser::ReplyOpen;
+use fuser::ReplyPoll;
 use fuser::ReplyStatfs;
 use fuser::ReplyWrite;
 use fuser::ReplyXattr;
@@ -47,6 +51,7 @@ use super::convert::nanos;
 use super::leaving::Leaving;
 use super::leaving::leaving;
 use super::park::Shared;
+use super::poll::Polls;
 use super::xattrs;
 use crate::catalog::Changes;
 use crate::catalog::Inode;
@@ -61,7 +66,6 @@ use crate::fs::ROOT;
 use crate::fs::Result;
 use crate::fs::is_acl;
 use crate::upload::Patience;
-use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
 
 /// How long the kernel may keep a name or attributes that nobody is changing.
@@ -77,6 +81,7 @@ const GENERATION: Generation = Generation(0);
 /// Answers the kernel.
 pub(super) struct Adapter {
     pub(super) shared: Arc<Shared>,
+    pub(super) polls: Polls,
     /// Told when the kernel is done with this mount.
     pub(super) ended: Option<tokio::sync::oneshot::Sender<()>>,
 }
@@ -86,14 +91,6 @@ impl Adapter {
     /// memory mapping change them behind its back.
     fn ttl(&self, inode: &Inode) -> Duration {
         if inode.kind() == Kind::File && self.shared.fs.is_being_written(inode.ino) { Duration::ZERO } else { LONG }
-    }
-
-    /// The recall policy for a file that is open with `flags`.
-    fn policy(&self, flags: OpenFlags) -> RecallPolicy {
-        match flags.0 & libc::O_NONBLOCK {
-            0 => self.shared.policy,
-            _ => self.shared.policy.without_waiting(),
-        }
     }
 
     /// Does what may keep the disk busy: not on a worker. It is parked if it lacks something.
@@ -361,7 +358,10 @@ impl fuser::Filesystem for Adapter {
     fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let writes = flags.acc_mode() != OpenAccMode::O_RDONLY;
         match self.shared.fs.open(ino.0, writes) {
-            Ok(opened) => reply.opened(FileHandle(opened.handle), open_flags(&opened, self.shared.close)),
+            Ok(opened) => {
+                self.polls.opened(opened.handle, flags.0);
+                reply.opened(FileHandle(opened.handle), open_flags(&opened, self.shared.close));
+            }
             Err(error) => reply.error(errno(&error)),
         }
     }
@@ -383,8 +383,8 @@ impl fuser::Filesystem for Adapter {
         };
         match self.shared.fs.read(fh.0, offset, size as usize) {
             Err(lacking) if is_lacking(&lacking) => {
-                let again = move |fs: &crate::fs::Fs| fs.read(fh.0, offset, size as usize);
-                self.shared.park_under(self.policy(flags), req.pid(), lacking, again, answer);
+                let again = move |fs: &Fs| fs.read(fh.0, offset, size as usize);
+                self.park_open(req, (fh.0, flags), lacking, again, answer);
             }
             result => answer(result),
         }
@@ -412,8 +412,8 @@ impl fuser::Filesystem for Adapter {
         match self.shared.fs.write(fh.0, offset, data, drop_set_ids) {
             Err(lacking) if is_lacking(&lacking) => {
                 let data = data.to_vec();
-                let again = move |fs: &crate::fs::Fs| fs.write(fh.0, offset, &data, drop_set_ids);
-                self.shared.park_under(self.policy(flags), req.pid(), lacking, again, answer);
+                let again = move |fs: &Fs| fs.write(fh.0, offset, &data, drop_set_ids);
+                self.park_open(req, (fh.0, flags), lacking, again, answer);
             }
             result => answer(result),
         }
@@ -442,6 +442,7 @@ impl fuser::Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        self.polls.released(fh.0);
         empty(self.shared.fs.release(fh.0), reply);
     }
 
@@ -550,6 +551,19 @@ impl fuser::Filesystem for Adapter {
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         empty(self.shared.fs.removexattr(ino.0, name.as_bytes()), reply);
+    }
+
+    fn poll(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        notifier: PollNotifier,
+        events: PollEvents,
+        _flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        reply.poll(self.polls.ready(fh.0, events, notifier));
     }
 
     fn ioctl(

@@ -5,6 +5,8 @@
 //! parked request ends when its cause is gone, when its caller is interrupted (`watch`), or when the daemon stops. A
 //! close that the kernel does for a program that ends can't be interrupted any more, and waits less (`leaving`).
 //!
+//! **What doesn't wait.** A file opened with O_NONBLOCK; its readers are told when to come again (`poll`).
+//!
 //! **What the kernel may cache.** Names and attributes for an hour, since every change comes through it or is announced
 //! to it ([`Mounted::invalidator`]); a file's pages as long as the file doesn't change. A file that isn't
 //! wholly local is opened with direct I/O: a parked buffered read would occupy one of the kernel's few background slots.
@@ -16,6 +18,7 @@ mod leaving;
 mod listing;
 mod mount;
 mod park;
+mod poll;
 mod watch;
 mod xattrs;
 

@@ -7,6 +7,7 @@ mod forwarder;
 mod full_disk;
 mod interrupts;
 mod kills;
+mod polls;
 mod rebuild;
 mod set_ids;
 #[path = "../support/mod.rs"]
