@@ -408,7 +408,9 @@ impl Target for Direct {
                 Ok(Answer::Done)
             }
             Op::Restore { path } => {
-                self.content(path).map(|content| house.restore(content));
+                if let Some(content) = self.content(path) {
+                    house.restore(content);
+                }
                 Ok(Answer::Done)
             }
             Op::Restart { kill } => {

@@ -157,8 +157,11 @@ impl House {
             let reached = async { tokio::time::timeout(PATIENCE, held.reached(due)).await };
             self.runtime.block_on(reached).expect("uploads begin");
         }
+        if !wait {
+            return;
+        }
         let start = Instant::now();
-        while wait {
+        loop {
             let due = self.live().catalog.due(now(), 1, &|_, _| false).expect("due");
             if due.is_empty() {
                 return;

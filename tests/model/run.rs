@@ -14,6 +14,9 @@ use super::target::Attr;
 use super::target::Result;
 use super::target::Target;
 
+/// The attributes of an open file, or why there are none; nothing where none is open.
+type MaybeAttr = Option<Result<Attr>>;
+
 /// After how many steps everything is compared.
 const EVERYTHING: usize = 500;
 /// Files up to this size are compared whole after a step, larger ones around it.
@@ -191,12 +194,7 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
-    fn open_file(
-        &mut self,
-        op: &Op,
-        slot: u8,
-        before: Option<(Option<Result<Attr>>, Option<Result<Attr>>)>,
-    ) -> Compared {
+    fn open_file(&mut self, op: &Op, slot: u8, before: Option<(MaybeAttr, MaybeAttr)>) -> Compared {
         let what = format!("open file {slot}");
         let (right, ours) = (self.right.attr_of(slot), self.ours.attr_of(slot));
         let (Some(right), Some(ours)) = (right, ours) else {
