@@ -6,6 +6,7 @@ mod crowds;
 mod interrupts;
 mod options;
 mod recall;
+mod stress;
 #[path = "../support/mod.rs"]
 mod support;
 
