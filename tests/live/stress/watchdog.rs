@@ -73,20 +73,19 @@ impl Watchdog {
         let mut notes = vec![0; self.workers * NOTE];
         self.notes.read_exact_at(&mut notes, 0).expect("the notes");
         let now = now();
-        let mut report = String::new();
-        for (worker, note) in notes.chunks(NOTE).enumerate() {
-            let number = |n: usize| u64::from_le_bytes(note[8 * n..8 * n + 8].try_into().expect("8 bytes"));
-            let took = now.saturating_sub(Duration::from_nanos(number(0)));
-            if number(0) == 0 || took <= self.limit {
-                continue;
-            }
-            let operation = String::from_utf8_lossy(&note[16..]);
-            let operation = operation.trim_end_matches('\0');
-            let _ = writeln!(report, "worker {worker} has been at this for {took:.1?}: {operation}");
-            thread(&mut report, &format!("/proc/{}", number(1)));
-        }
-        if report.is_empty() {
+        let number = |note: &[u8], n: usize| u64::from_le_bytes(note[8 * n..8 * n + 8].try_into().expect("8 bytes"));
+        let took = |note: &[u8]| now.saturating_sub(Duration::from_nanos(number(note, 0)));
+        let at_work: Vec<_> = notes.chunks(NOTE).enumerate().filter(|(_, note)| number(note, 0) != 0).collect();
+        if at_work.iter().all(|(_, note)| took(note) <= self.limit) {
             return None;
+        }
+        let mut report = String::new();
+        // Also those for whom it isn't too long yet: one of them may be what the others wait for.
+        for (worker, note) in at_work {
+            let operation = String::from_utf8_lossy(&note[16..]);
+            let (took, operation) = (took(note), operation.trim_end_matches('\0'));
+            let _ = writeln!(report, "worker {worker} has been at this for {took:.1?}: {operation}");
+            thread(&mut report, &format!("/proc/{}", number(note, 1)));
         }
         let _ = writeln!(report, "the daemon's threads:");
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.daemon)).into_iter().flatten().flatten();

@@ -59,7 +59,7 @@ pub struct Worker {
 type Operation = fn(&mut Worker) -> io::Result<()>;
 
 /// The operations, each with how often it is done.
-const OPERATIONS: [(&str, usize, Operation); 18] = [
+pub const OPERATIONS: [(&str, usize, Operation); 18] = [
     ("write", 16, Worker::write),
     ("read", 24, Worker::read),
     ("map", 6, Worker::map),
@@ -294,7 +294,10 @@ impl Worker {
     fn rmdir(&mut self) -> io::Result<()> {
         let path = self.going();
         self.begin("rmdir", &path);
-        std::fs::remove_dir(path)
+        match self.numbers.below(2) {
+            0 => std::fs::remove_dir(path),
+            _ => std::fs::remove_dir_all(path),
+        }
     }
 
     fn move_directory(&mut self) -> io::Result<()> {
