@@ -6,7 +6,8 @@
 //! cut, and the daemon calls it for each fsync and every few seconds.
 //!
 //! **Locking.** One connection behind one mutex, held for microseconds: no operation waits for the network or for a sync
-//! while it has it. Checkpoints, which do sync, run on a second connection ([`Catalog::checkpoint`]). The catalog's
+//! while it has it. Checkpoints, which do sync, run on a second connection ([`Catalog::checkpoint`]), and
+//! have operations wait only for the rest of a log that became long. The checkpointer's lock is taken first then; the catalog's
 //! mutex is the innermost lock of the house: nothing else is ever locked while it is held.
 
 mod archives;

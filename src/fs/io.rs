@@ -146,12 +146,16 @@ impl Fs {
 
     /// The file of the store to write to: makes an open file dirty if it isn't yet.
     pub(super) fn dirty<'a>(&self, open: &'a OpenFile, start: Start) -> Result<Writing<'a>> {
+        let is_dirty = matches!(open.lock().bytes, Bytes::Dirty(..));
+        if !is_dirty {
+            // Unlocked: for room, many cached files may have to go first.
+            self.check_room(0)?;
+        }
         let mut state = open.lock();
         if let Bytes::Dirty(_, file) = &state.bytes {
             let file = file.clone();
             return Ok(Writing::begin(open, &mut state, file));
         }
-        self.check_room(0)?;
         let inode = self.catalog.inode(open.ino)?;
         if let (Some(id), Start::Keep) = (inode.content, start) {
             let content = self.catalog.content(id)?;
@@ -191,13 +195,17 @@ impl Fs {
                 file
             }
         };
-        self.cache.discard(begun.freed);
         let file = Arc::new(file);
-        state.bytes = Bytes::Dirty(begun.content, file.clone());
+        let before = std::mem::replace(&mut state.bytes, Bytes::Dirty(begun.content, file.clone()));
         if emptied {
             self.emptied.send_modify(|count| *count += 1);
         }
-        Ok(Writing::begin(open, &mut state, file))
+        let writing = Writing::begin(open, &mut state, file);
+        // Unlocked: a large file isn't removed, and closed for the last time, in a moment.
+        drop(state);
+        drop(before);
+        self.cache.discard(begun.freed);
+        Ok(writing)
     }
 
     /// Finds out where an open file's bytes are. One that is only partly local stays [`Bytes::Unknown`].

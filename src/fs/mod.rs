@@ -9,8 +9,9 @@
 //! catalog knows.
 //!
 //! **Lock order.** Who settles closed files (`seal::Closed::settling`), then the table of open files (`open::Table`), then an
-//! open file's state, then the catalog (whose lock is innermost). Only who settles locks more than one state at once. No
-//! lock is held over a read or write of bytes.
+//! open file's state, then the catalog (whose lock is innermost). Only who settles locks more than one state at once. The
+//! list of closed files and the sets of inode numbers are locked for a moment, and nothing is locked meanwhile. No lock is held
+//! over a read or write of bytes, nor while cached files are given up for room.
 
 mod acl;
 mod attr;

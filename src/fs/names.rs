@@ -204,12 +204,12 @@ impl Fs {
 
     /// The kernel has no use for `ino` any more: one that has no name is gone now.
     pub fn forgotten(&self, ino: Ino) -> Result<()> {
-        match self.nameless.lock().unwrap_or_else(PoisonError::into_inner).remove(&ino) {
-            true => {
-                self.was_moved(ino);
-                self.forget(ino)
-            }
-            false => Ok(()),
+        // Not in the condition of a match: the lock would be held to the end of that.
+        let was_nameless = self.nameless.lock().unwrap_or_else(PoisonError::into_inner).remove(&ino);
+        if was_nameless {
+            self.was_moved(ino);
+            self.forget(ino)?;
         }
+        Ok(())
     }
 }
