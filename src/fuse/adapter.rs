@@ -50,6 +50,7 @@ use super::convert::file_type;
 use super::convert::nanos;
 use super::leaving::Leaving;
 use super::leaving::leaving;
+use super::listing::Cached;
 use super::park::Shared;
 use super::poll::Polls;
 use super::xattrs;
@@ -82,6 +83,7 @@ const GENERATION: Generation = Generation(0);
 pub(super) struct Adapter {
     pub(super) shared: Arc<Shared>,
     pub(super) polls: Polls,
+    pub(super) cached: Cached,
     /// Told when the kernel is done with this mount.
     pub(super) ended: Option<tokio::sync::oneshot::Sender<()>>,
 }
@@ -459,7 +461,14 @@ impl fuser::Filesystem for Adapter {
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         let keep = if self.shared.fs.was_moved(ino.0) { FopenFlags::empty() } else { FopenFlags::FOPEN_KEEP_CACHE };
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_CACHE_DIR | keep);
+        let (handle, cached) = self.cached.open(ino.0);
+        let cached = if cached { FopenFlags::FOPEN_CACHE_DIR } else { FopenFlags::empty() };
+        reply.opened(handle, cached | keep);
+    }
+
+    fn releasedir(&self, _req: &Request, ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+        self.cached.close(ino.0, fh);
+        reply.ok();
     }
 
     fn readdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {

@@ -1,4 +1,10 @@
-//! Directory streams: `.`, `..`, and the entries, from any position.
+//! Directory streams: `.`, `..`, and the entries, from any position; and which of them may use the kernel's cached listing.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use fuser::FileHandle;
 
 use super::adapter::Adapter;
 use crate::catalog::Entry;
@@ -8,6 +14,36 @@ use crate::fs::Result;
 
 /// How many directory entries are fetched at a time.
 const ENTRIES: usize = 64;
+
+/// Handle of a stream that uses the kernel's cached listing.
+const CACHED: FileHandle = FileHandle(1);
+/// Handle of one that doesn't.
+const DIRECT: FileHandle = FileHandle(0);
+
+/// The directories of which a stream uses the kernel's cached listing: one at a time.
+///
+/// When the entry that a stream stands at is removed, and another stream has the kernel cache the listing anew, the first
+/// doesn't find its place there. The kernel asks us then, but not if the listing ends exactly with a page: that it takes for the
+/// end of the directory (Linux 6.18), and the stream misses all the rest.
+#[derive(Default)]
+pub(super) struct Cached(Mutex<HashSet<u64>>);
+
+impl Cached {
+    /// The handle of a new stream of `dir`, and whether it may use the cached listing.
+    pub(super) fn open(&self, dir: u64) -> (FileHandle, bool) {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(dir) {
+            true => (CACHED, true),
+            false => (DIRECT, false),
+        }
+    }
+
+    /// A stream of `dir` has ended.
+    pub(super) fn close(&self, dir: u64, handle: FileHandle) {
+        if handle == CACHED {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&dir);
+        }
+    }
+}
 
 impl Adapter {
     /// Hands the entries of `dir` to `add` from position `offset` on, until it says that the reply is full. Positions:

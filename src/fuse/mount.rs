@@ -29,6 +29,7 @@ use nix::mount::MsFlags;
 use tokio::sync::oneshot;
 
 use super::adapter::Adapter;
+use super::listing::Cached;
 use super::park::Shared;
 use super::poll::Polls;
 use crate::fs::Invalidate;
@@ -212,7 +213,7 @@ pub fn mount(
     config.acl = options.access.acl();
     config.n_threads = Some(options.threads);
     let (ended, receiver) = oneshot::channel();
-    let adapter = Adapter { shared, polls: Polls::default(), ended: Some(ended) };
+    let adapter = Adapter { shared, polls: Polls::default(), cached: Cached::default(), ended: Some(ended) };
     let io = |source| MountError::Io { path: mountpoint.to_path_buf(), source };
     let session = match nix::unistd::geteuid().is_root() {
         true => attach(mountpoint, options, config, adapter).map_err(io)?,

@@ -1,8 +1,9 @@
 //! A mount that stays alive, whatever programs do at the same time: recall policies, interrupts, mount options, concurrency,
-//! caches. Real mounts and real processes. Needs /dev/fuse, and fails without it.
+//! caches, large directories. Real mounts and real processes. Needs /dev/fuse, and fails without it.
 
 mod caching;
 mod crowds;
+mod directories;
 mod interrupts;
 mod options;
 mod recall;
