@@ -31,8 +31,9 @@ fn writer(place: &Place, name: &str, next: &str) -> Child {
     let script = format!(
         "import os,sys,time\nf=os.open(sys.argv[1],os.O_CREAT|os.O_WRONLY)\nos.write(f,b'kept')\nprint(1,flush=True)\n{next}"
     );
-    let mut command = Command::new("/usr/bin/python3");
-    command.args(["-c", &script]).arg(place.path("mnt/v").join(name)).stdin(Stdio::null()).stdout(Stdio::piped());
+    // A shell lets what it starts in the background ignore SIGINT, and this may be such a run.
+    let mut command = Command::new("env");
+    command.args(["--default-signal", "/usr/bin/python3"]).args(["-c", &script]).arg(place.path("mnt/v").join(name)).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("python3 starts");
     let mut said = String::new();
     BufReader::new(child.stdout.take().expect("its output")).read_line(&mut said).expect("a word");
