@@ -33,7 +33,12 @@ fn writer(place: &Place, name: &str, next: &str) -> Child {
     );
     // A shell lets what it starts in the background ignore SIGINT, and this may be such a run.
     let mut command = Command::new("env");
-    command.args(["--default-signal", "/usr/bin/python3"]).args(["-c", &script]).arg(place.path("mnt/v").join(name)).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+        .args(["--default-signal", "/usr/bin/python3"])
+        .args(["-c", &script])
+        .arg(place.path("mnt/v").join(name))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let mut child = command.spawn().expect("python3 starts");
     let mut said = String::new();
     BufReader::new(child.stdout.take().expect("its output")).read_line(&mut said).expect("a word");
