@@ -24,6 +24,12 @@ use super::support::Serve;
 use super::support::until;
 use super::told;
 
+/// Asserts that a file in the vault `v` has the bytes of the one in `disk`.
+fn same(place: &Place, name: &str) {
+    let (ours, disk) = (fs::read(place.path("mnt/v").join(name)), fs::read(place.path("disk").join(name)));
+    assert!(ours.expect("read") == disk.expect("read"), "{name} differs");
+}
+
 #[test]
 fn any_pattern() {
     let place = mounted();
@@ -42,13 +48,9 @@ view[70000:70006] = b\"mapped\"
 view.close()'";
     sh(&place, "v", script);
     sh(&place, "../disk", script);
-    let same = |name: &str| {
-        let (ours, disk) = (fs::read(place.path("mnt/v").join(name)), fs::read(place.path("disk").join(name)));
-        assert!(ours.expect("read") == disk.expect("read"), "{name} differs");
-    };
-    ["f", "holes"].iter().for_each(|name| same(name));
+    ["f", "holes"].iter().for_each(|name| same(&place, name));
     super::chill(&place);
-    ["f", "holes"].iter().for_each(|name| same(name));
+    ["f", "holes"].iter().for_each(|name| same(&place, name));
 }
 
 #[test]
@@ -65,11 +67,7 @@ a, b = os.open(\"f\", os.O_RDONLY), os.open(\"copy\", os.O_RDWR | os.O_CREAT)
 print(os.copy_file_range(a, b, 100000, 100, 7), os.copy_file_range(a, b, 1 << 20, 395000))'";
     assert_eq!(sh(&place, "v", script), "400000\n100000 5000\n");
     sh(&place, "../disk", &script.replace("fallocate -c", "false"));
-    let same = |name: &str| {
-        let (ours, disk) = (fs::read(place.path("mnt/v").join(name)), fs::read(place.path("disk").join(name)));
-        assert!(ours.expect("read") == disk.expect("read"), "{name} differs");
-    };
-    ["f", "copy"].iter().for_each(|name| same(name));
+    ["f", "copy"].iter().for_each(|name| same(&place, name));
     super::chill(&place);
     sh(
         &place,
