@@ -1,5 +1,6 @@
 //! Parks a request until what it lacks is there, and does it again.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use crate::vault::Vaults;
 
 /// How long a file that is being written to is left alone before it is looked at again.
 const AGAIN: Duration = Duration::from_millis(20);
+
+/// What somebody waits for.
+type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What the adapter works with.
 pub struct Shared {
@@ -140,19 +144,22 @@ impl Shared {
         }
     }
 
-    /// Waits until what was `lacking` is there, as far as `policy` has it wait.
-    async fn wait_for(&self, policy: RecallPolicy, tid: u32, lacking: Error) -> Result<()> {
-        let cause = async {
-            match lacking {
-                Error::Cold(need) => self.recalled(policy, need).await,
-                Error::Full(bytes) => self.fs.wait_for_room(bytes).await,
-                other => Err(other),
+    /// Waits until what was `lacking` is there, as far as `policy` has it wait. In a box, so that the compiler makes it once,
+    /// and not once for each kind of request.
+    fn wait_for(&self, policy: RecallPolicy, tid: u32, lacking: Error) -> Waiting<'_, Result<()>> {
+        Box::pin(async move {
+            let cause = async {
+                match lacking {
+                    Error::Cold(need) => self.recalled(policy, need).await,
+                    Error::Full(bytes) => self.fs.wait_for_room(bytes).await,
+                    other => Err(other),
+                }
+            };
+            tokio::select! {
+                outcome = cause => outcome,
+                error = self.cut_short(tid) => Err(error),
             }
-        };
-        tokio::select! {
-            outcome = cause => outcome,
-            error = self.cut_short(tid) => Err(error),
-        }
+        })
     }
 
     /// What comes of bytes that aren't local under `policy`: nothing but an error, unless it is to wait, or they have just
@@ -190,12 +197,14 @@ impl Shared {
     }
 
     /// Waits until thread `tid` is interrupted (EINTR) or the daemon stops (EIO).
-    async fn cut_short(&self, tid: u32) -> Error {
+    fn cut_short(&self, tid: u32) -> Waiting<'_, Error> {
         let mut stopping = self.stopping.clone();
-        tokio::select! {
-            () = self.watch.interrupted(tid) => Errno::EINTR.into(),
-            // That the sender is gone means the same: nobody will bring anything any more.
-            _ = stopping.wait_for(|stopping| *stopping) => Errno::EIO.into(),
-        }
+        Box::pin(async move {
+            tokio::select! {
+                () = self.watch.interrupted(tid) => Errno::EINTR.into(),
+                // That the sender is gone means the same: nobody will bring anything any more.
+                _ = stopping.wait_for(|stopping| *stopping) => Errno::EIO.into(),
+            }
+        })
     }
 }
