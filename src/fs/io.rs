@@ -146,15 +146,14 @@ impl Fs {
 
     /// The file of the store to write to: makes an open file dirty if it isn't yet.
     pub(super) fn dirty<'a>(&self, open: &'a OpenFile, start: Start) -> Result<Writing<'a>> {
-        let is_dirty = matches!(open.lock().bytes, Bytes::Dirty(..));
-        if !is_dirty {
-            // Unlocked: for room, many cached files may have to go first.
-            self.check_room(0)?;
+        if let Some(writing) = Writing::go_on(open, &mut open.lock()) {
+            return Ok(writing);
         }
+        // Unlocked: for room, many cached files may have to go first.
+        self.check_room(0)?;
         let mut state = open.lock();
-        if let Bytes::Dirty(_, file) = &state.bytes {
-            let file = file.clone();
-            return Ok(Writing::begin(open, &mut state, file));
+        if let Some(writing) = Writing::go_on(open, &mut state) {
+            return Ok(writing);
         }
         let inode = self.catalog.inode(open.ino)?;
         if let (Some(id), Start::Keep) = (inode.content, start) {

@@ -93,6 +93,13 @@ pub(super) struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
+    /// Begins a change of `open`, whose state is locked, if it is dirty already.
+    pub(super) fn go_on(open: &'a OpenFile, state: &mut OpenState) -> Option<Self> {
+        let Bytes::Dirty(_, file) = &state.bytes else { return None };
+        let file = file.clone();
+        Some(Writing::begin(open, state, file))
+    }
+
     /// Begins a change of `open`, whose state is locked and dirty in `file`.
     pub(super) fn begin(open: &'a OpenFile, state: &mut OpenState, file: Arc<File>) -> Self {
         state.writing += 1;
