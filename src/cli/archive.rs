@@ -10,8 +10,8 @@ use super::exit::Code;
 use super::exit::Failure;
 use super::output;
 use super::put;
+use super::service::Confirmed;
 use super::service::Service;
-use super::service::Yes;
 use super::service::perhaps_done;
 use super::service::plain;
 use crate::config::Tier;
@@ -86,9 +86,7 @@ enum Commands {
         #[arg(allow_hyphen_values = true)]
         archive: String,
         #[command(flatten)]
-        yes: Yes,
-        #[command(flatten)]
-        service: Service,
+        confirmed: Confirmed,
     },
 }
 
@@ -122,13 +120,12 @@ impl Archive {
                     download::download(&client, &vault, &job, output, None).await
                 })
             }
-            Commands::Delete { vault, archive, yes, service } => {
-                yes.confirm(&format!(
+            Commands::Delete { vault, archive, confirmed } => {
+                confirmed.ask(&format!(
                     "This deletes archive {} in {vault} for ever. Within 90 days of its creation the rest of the 90 days \
                      is still paid for.",
                     plain(&archive)
-                ))?;
-                service.ask(async |client| Ok(client.delete_archive(&vault, &archive).await?))?;
+                ), async |client| Ok(client.delete_archive(&vault, &archive).await?))?;
                 output::print("Deleted.\n")
             }
         }

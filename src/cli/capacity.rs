@@ -3,8 +3,8 @@
 use super::exit::Failure;
 use super::output;
 use super::service;
+use super::service::Confirmed;
 use super::service::Service;
-use super::service::Yes;
 use super::service::perhaps_done;
 use super::service::plain;
 
@@ -30,9 +30,7 @@ enum Commands {
     /// It costs money, and can't be given back. An account has at most two.
     Purchase {
         #[command(flatten)]
-        yes: Yes,
-        #[command(flatten)]
-        service: Service,
+        confirmed: Confirmed,
     },
 }
 
@@ -50,12 +48,14 @@ impl Capacity {
                     ]
                 })
             }
-            Commands::Purchase { yes, service } => {
-                yes.confirm("This buys a unit of capacity for a month: it costs money, and can't be given back.")?;
-                let id = service.ask(async |client| {
-                    let id = client.purchase_capacity().await;
-                    id.map_err(|error| perhaps_done(error, "see `glacierfs capacity list` before buying again"))
-                })?;
+            Commands::Purchase { confirmed } => {
+                let id = confirmed.ask(
+                    "This buys a unit of capacity for a month: it costs money, and can't be given back.",
+                    async |client| {
+                        let id = client.purchase_capacity().await;
+                        id.map_err(|error| perhaps_done(error, "see `glacierfs capacity list` before buying again"))
+                    },
+                )?;
                 output::print(&format!("{id}\n"))
             }
         }

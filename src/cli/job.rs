@@ -8,6 +8,7 @@ use super::exit::Failure;
 use super::output;
 use super::service;
 use super::service::Service;
+use super::service::Show;
 use super::service::plain;
 use crate::glacier::client::JobFilter;
 use crate::glacier::wire::JobDescription;
@@ -48,11 +49,8 @@ enum Commands {
         /// The job's ID
         #[arg(allow_hyphen_values = true)]
         job: String,
-        /// Print JSON, as the service has it
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        service: Service,
+        show: Show,
     },
     /// Read what a completed job retrieved
     ///
@@ -85,9 +83,8 @@ impl Job {
                 let heading = ["ACTION", "STATUS", "TIER", "SIZE", "CREATED", "COMPLETED", "JOB"];
                 service::print_list(json, &jobs, "There are no such jobs.", &heading, &[3], row)
             }
-            Commands::Describe { vault, job, json, service } => {
-                let job = service.ask(async |client| Ok(client.describe_job(&vault, &job).await?))?;
-                if json { output::print_json(&job) } else { output::print(&describe(&job)) }
+            Commands::Describe { vault, job, show } => {
+                show.ask(async |client| Ok(client.describe_job(&vault, &job).await?), describe)
             }
             Commands::Output { vault, job, output, range, service } => {
                 service.ask(async |client| download::download(&client, &vault, &job, output, range).await)

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use super::exit::Failure;
 use super::output;
 use super::service::Service;
+use super::service::Show;
 use super::service::plain;
 use crate::glacier::wire::DataRetrievalRule;
 use crate::glacier::wire::Strategy;
@@ -31,11 +32,8 @@ enum Commands {
 enum Retrieval {
     /// Show the limit
     Get {
-        /// Print JSON, as the service has it
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        service: Service,
+        show: Show,
     },
     /// Set the limit; retrievals above it are refused
     Set {
@@ -73,10 +71,7 @@ impl Policy {
     pub fn run(self) -> Result<(), Failure> {
         let Commands::Retrieval(retrieval) = self.command;
         match retrieval {
-            Retrieval::Get { json, service } => {
-                let rule = service.ask(async |client| Ok(client.get_retrieval_policy().await?))?;
-                if json { output::print_json(&rule) } else { output::print(&describe(&rule)) }
-            }
+            Retrieval::Get { show } => show.ask(async |client| Ok(client.get_retrieval_policy().await?), describe),
             Retrieval::Set { limit, service } => {
                 service.ask(async |client| Ok(client.set_retrieval_policy(&limit.0).await?))?;
                 output::print("Set.\n")

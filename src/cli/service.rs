@@ -86,17 +86,47 @@ pub fn perhaps_done(error: Error, look: &str) -> Failure {
     }
 }
 
-/// The flag that says yes before a question is asked.
+/// What shows one thing that the service has.
 #[derive(Debug, clap::Args)]
-pub struct Yes {
+pub struct Show {
+    /// Print JSON, as the service has it
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    service: Service,
+}
+
+impl Show {
+    /// Prints the answer to `question`: as JSON, or as `describe` says it.
+    pub fn ask<T: serde::Serialize>(
+        self,
+        question: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+        describe: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        let answer = self.service.ask(question)?;
+        if self.json { output::print_json(&answer) } else { output::print(&describe(&answer)) }
+    }
+}
+
+/// What can't be undone, or costs money: a person has to want it.
+#[derive(Debug, clap::Args)]
+pub struct Confirmed {
     /// Don't ask
     #[arg(long, short = 'y')]
     yes: bool,
+    #[command(flatten)]
+    service: Service,
 }
 
-impl Yes {
-    /// Makes sure that a person wants what `warning` tells. Where there is nobody to ask, only the flag says so.
-    pub fn confirm(&self, warning: &str) -> Result<(), Failure> {
+impl Confirmed {
+    /// Runs `question` as [`Service::ask`] does, once it is sure that a person wants what `warning` tells.
+    pub fn ask<T>(self, warning: &str, question: impl AsyncFnOnce(Client) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.confirm(warning)?;
+        self.service.ask(question)
+    }
+
+    /// Where there is nobody to ask, only the flag says so.
+    fn confirm(&self, warning: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
         }

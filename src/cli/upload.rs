@@ -3,8 +3,8 @@
 use super::exit::Failure;
 use super::output;
 use super::service;
+use super::service::Confirmed;
 use super::service::Service;
-use super::service::Yes;
 use super::service::plain;
 use crate::glacier::wire::PartListElement;
 use crate::util::size;
@@ -51,9 +51,7 @@ enum Commands {
         #[arg(allow_hyphen_values = true)]
         upload: String,
         #[command(flatten)]
-        yes: Yes,
-        #[command(flatten)]
-        service: Service,
+        confirmed: Confirmed,
     },
 }
 
@@ -77,9 +75,11 @@ impl Upload {
                 let row = |part: &PartListElement| vec![plain(&part.range_in_bytes), part.tree_hash.to_string()];
                 service::print_list(json, &parts, "The service has no parts yet.", &["BYTES", "TREE HASH"], &[0], row)
             }
-            Commands::Abort { vault, upload, yes, service } => {
-                yes.confirm(&format!("This throws away the parts of upload {} in {vault}.", plain(&upload)))?;
-                service.ask(async |client| Ok(client.abort_multipart_upload(&vault, &upload).await?))?;
+            Commands::Abort { vault, upload, confirmed } => {
+                confirmed.ask(
+                    &format!("This throws away the parts of upload {} in {vault}.", plain(&upload)),
+                    async |client| Ok(client.abort_multipart_upload(&vault, &upload).await?),
+                )?;
                 output::print("Aborted.\n")
             }
         }

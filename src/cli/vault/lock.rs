@@ -3,8 +3,9 @@
 use super::policy;
 use crate::cli::exit::Failure;
 use crate::cli::output;
+use crate::cli::service::Confirmed;
 use crate::cli::service::Service;
-use crate::cli::service::Yes;
+use crate::cli::service::Show;
 use crate::cli::service::perhaps_done;
 use crate::cli::service::plain;
 use crate::glacier::wire::VaultLock;
@@ -25,11 +26,8 @@ pub struct Lock {
 enum Commands {
     /// Show the lock's state and its policy
     Get {
-        /// Print JSON, as the service has it
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        service: Service,
+        show: Show,
     },
     /// Put a policy in force for 24 hours, and print the lock's ID
     Initiate {
@@ -44,16 +42,12 @@ enum Commands {
         #[arg(allow_hyphen_values = true)]
         lock: String,
         #[command(flatten)]
-        yes: Yes,
-        #[command(flatten)]
-        service: Service,
+        confirmed: Confirmed,
     },
     /// Take away the policy of a lock that isn't complete
     Abort {
         #[command(flatten)]
-        yes: Yes,
-        #[command(flatten)]
-        service: Service,
+        confirmed: Confirmed,
     },
 }
 
@@ -61,10 +55,7 @@ impl Lock {
     pub fn run(self) -> Result<(), Failure> {
         let vault = &self.vault;
         match self.command {
-            Commands::Get { json, service } => {
-                let lock = service.ask(async |client| Ok(client.get_vault_lock(vault).await?))?;
-                if json { output::print_json(&lock) } else { output::print(&describe(&lock)) }
-            }
+            Commands::Get { show } => show.ask(async |client| Ok(client.get_vault_lock(vault).await?), describe),
             Commands::Initiate { file, service } => {
                 let policy = policy::read(&file)?;
                 let id = service.ask(async |client| {
@@ -73,16 +64,19 @@ impl Lock {
                 })?;
                 output::print(&format!("{id}\n"))
             }
-            Commands::Complete { lock, yes, service } => {
-                yes.confirm(&format!(
-                    "This locks {vault} with its policy for ever: nothing and nobody can undo it, AWS included."
-                ))?;
-                service.ask(async |client| Ok(client.complete_vault_lock(vault, &lock).await?))?;
+            Commands::Complete { lock, confirmed } => {
+                confirmed.ask(
+                    &format!(
+                        "This locks {vault} with its policy for ever: nothing and nobody can undo it, AWS included."
+                    ),
+                    async |client| Ok(client.complete_vault_lock(vault, &lock).await?),
+                )?;
                 output::print("Locked.\n")
             }
-            Commands::Abort { yes, service } => {
-                yes.confirm(&format!("This takes away the policy that is to lock {vault}."))?;
-                service.ask(async |client| Ok(client.abort_vault_lock(vault).await?))?;
+            Commands::Abort { confirmed } => {
+                confirmed.ask(&format!("This takes away the policy that is to lock {vault}."), async |client| {
+                    Ok(client.abort_vault_lock(vault).await?)
+                })?;
                 output::print("Aborted.\n")
             }
         }

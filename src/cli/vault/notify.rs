@@ -2,8 +2,9 @@
 
 use crate::cli::exit::Failure;
 use crate::cli::output;
+use crate::cli::service::Confirmed;
 use crate::cli::service::Service;
-use crate::cli::service::Yes;
+use crate::cli::service::Show;
 use crate::cli::service::plain;
 use crate::glacier::wire::NotificationConfig;
 use crate::glacier::wire::NotificationEvent;
@@ -23,11 +24,8 @@ pub struct Notify {
 enum Commands {
     /// Show the topic and the events
     Get {
-        /// Print JSON, as the service has it
-        #[arg(long)]
-        json: bool,
         #[command(flatten)]
-        service: Service,
+        show: Show,
     },
     /// Publish events to a topic; replaces what was published before
     Set {
@@ -42,9 +40,7 @@ enum Commands {
     /// Publish nothing any more
     Delete {
         #[command(flatten)]
-        yes: Yes,
-        #[command(flatten)]
-        service: Service,
+        confirmed: Confirmed,
     },
 }
 
@@ -52,10 +48,7 @@ impl Notify {
     pub fn run(self) -> Result<(), Failure> {
         let vault = &self.vault;
         match self.command {
-            Commands::Get { json, service } => {
-                let config = service.ask(async |client| Ok(client.get_notifications(vault).await?))?;
-                if json { output::print_json(&config) } else { output::print(&describe(&config)) }
-            }
+            Commands::Get { show } => show.ask(async |client| Ok(client.get_notifications(vault).await?), describe),
             Commands::Set { topic, mut events, service } => {
                 if events.is_empty() {
                     events = NotificationEvent::WORDS.iter().map(|word| (*word).into()).collect();
@@ -63,9 +56,10 @@ impl Notify {
                 service.ask(async |client| Ok(client.set_notifications(vault, &topic, &events).await?))?;
                 output::print("Set.\n")
             }
-            Commands::Delete { yes, service } => {
-                yes.confirm(&format!("This ends the notifications of {vault}."))?;
-                service.ask(async |client| Ok(client.delete_notifications(vault).await?))?;
+            Commands::Delete { confirmed } => {
+                confirmed.ask(&format!("This ends the notifications of {vault}."), async |client| {
+                    Ok(client.delete_notifications(vault).await?)
+                })?;
                 output::print("Deleted.\n")
             }
         }

@@ -6,8 +6,8 @@ use std::io::Read;
 use crate::cli::exit::Code;
 use crate::cli::exit::Failure;
 use crate::cli::output;
+use crate::cli::service::Confirmed;
 use crate::cli::service::Service;
-use crate::cli::service::Yes;
 use crate::glacier::wire::VaultPolicy;
 
 /// The most bytes of a file that are read as a policy: more than the service takes.
@@ -44,9 +44,7 @@ enum Commands {
     /// Delete the policy
     Delete {
         #[command(flatten)]
-        yes: Yes,
-        #[command(flatten)]
-        service: Service,
+        confirmed: Confirmed,
     },
 }
 
@@ -66,9 +64,11 @@ impl Policy {
                 service.ask(async |client| Ok(client.set_access_policy(vault, &policy).await?))?;
                 output::print("Set.\n")
             }
-            Commands::Delete { yes, service } => {
-                yes.confirm(&format!("This deletes the access policy of {vault}, also what it denies."))?;
-                service.ask(async |client| Ok(client.delete_access_policy(vault).await?))?;
+            Commands::Delete { confirmed } => {
+                confirmed.ask(
+                    &format!("This deletes the access policy of {vault}, also what it denies."),
+                    async |client| Ok(client.delete_access_policy(vault).await?),
+                )?;
                 output::print("Deleted.\n")
             }
         }
