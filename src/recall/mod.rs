@@ -337,9 +337,10 @@ struct Waiter<'a> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        // With the lock, so that nobody subscribes in between.
+        // All with the lock, so that nobody subscribes in between, and of two who go at once one sees that it is the last.
         let mut waiters = lock(&self.recall.waiters);
-        if waiters.get(&self.id).is_some_and(|events| events.receiver_count() <= 1) {
+        self.events = watch::channel(Event::Nothing).1;
+        if waiters.get(&self.id).is_some_and(|events| events.receiver_count() == 0) {
             waiters.remove(&self.id);
         }
     }

@@ -1,6 +1,7 @@
 //! The promises of recall, with a service in memory.
 
 use std::os::unix::fs::FileExt;
+use std::sync::Barrier;
 
 use tokio::task::JoinHandle;
 use tokio::task::JoinSet;
@@ -119,6 +120,28 @@ async fn many_readers_cause_one_job() {
     .await
     .expect("the cache is told");
     assert!(lock(&house.recall.waiters).is_empty(), "nobody waits, and nothing is kept for them");
+}
+
+/// Promise: nothing is kept for readers who have gone, also when the last of them go at the same moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiters_who_go_at_once_leave_nothing() {
+    let house = house();
+    let id = house.archive("a", &bytes(1000));
+    let all = Barrier::new(4);
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                for round in 0..5000 {
+                    let waiter = Waiter { recall: &house.recall, id, events: house.recall.subscribe(id) };
+                    all.wait();
+                    drop(waiter);
+                    all.wait();
+                    assert!(lock(&house.recall.waiters).is_empty(), "round {round}");
+                    all.wait();
+                }
+            });
+        }
+    });
 }
 
 /// Promise: of an archive larger than the window only the windows that are read are retrieved, each once.
