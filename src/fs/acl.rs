@@ -210,10 +210,6 @@ impl Fs {
                 bits &= !libc::S_ISGID;
             }
             mode = Some(bits);
-            // What a writer knows of the bits that a write takes away holds no more.
-            if let Some(open) = self.open.of(ino) {
-                open.lock().plain = false;
-            }
         } else if !inode.is_dir() {
             return Err(Errno::EACCES.into());
         } else if ino == ROOT {
@@ -223,7 +219,11 @@ impl Fs {
         if kept.is_some() {
             self.has_xattrs(ino);
         }
-        Ok(self.catalog.set_acl(ino, name, kept.as_deref(), mode, now())?)
+        self.catalog.set_acl(ino, name, kept.as_deref(), mode, now())?;
+        if mode.is_some() {
+            self.not_plain(ino);
+        }
+        Ok(())
     }
 
     /// Removes an access control list; that there is none is no error. The mode stays.

@@ -20,11 +20,16 @@ use super::open::OpenFile;
 use super::open::OpenState;
 use super::open::Opened;
 use super::open::Writing;
+use super::xattr::CAPABILITY;
+use crate::catalog;
 use crate::catalog::Changes;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::Start;
 use crate::catalog::now;
+
+/// The bits that lend a program its file's owner or group.
+pub(super) const SET_IDS: u32 = libc::S_ISUID | libc::S_ISGID;
 
 impl Fs {
     /// Opens a regular file. Nothing changes before the first write, and nothing is recalled before the first read.
@@ -70,34 +75,46 @@ impl Fs {
         read_at(&file, offset, size)
     }
 
-    /// Writes `data` at `offset`, all of it; and takes set-ID bits away first if `drop_set_ids`.
+    /// Writes `data` at `offset`, all of it. [`Fs::drop_rights`] comes first.
     ///
     /// # Errors
     /// [`Error::Cold`] when bytes that stay aren't local, [`Error::Full`] when the spool's disk has no room.
-    pub fn write(&self, handle: HandleId, offset: u64, data: &[u8], drop_set_ids: bool) -> Result<()> {
+    pub fn write(&self, handle: HandleId, offset: u64, data: &[u8]) -> Result<()> {
         let (open, writes) = self.open.handle(handle).ok_or(Errno::EBADF)?;
         if !writes {
             return Err(Errno::EBADF.into());
         }
         self.check_room(data.len() as u64)?;
-        if drop_set_ids {
-            self.drop_set_ids(&open)?;
-        }
         let file = self.dirty(&open, Start::Keep)?;
         file.write_all_at(data, offset).map_err(|error| spool(error, data.len() as u64))
     }
 
-    fn drop_set_ids(&self, open: &OpenFile) -> Result<()> {
-        const SET_IDS: u32 = libc::S_ISUID | libc::S_ISGID;
+    /// Takes away what gives a program rights that are not for the bytes that will be written to it: a capability, and
+    /// set-ID bits if `set_ids_too`. Answers whether there was something, which the kernel may not know.
+    pub fn drop_rights(&self, handle: HandleId, set_ids_too: bool) -> Result<bool> {
+        let (open, _) = self.open.handle(handle).ok_or(Errno::EBADF)?;
         let mut state = open.lock();
-        if !state.plain {
-            if self.catalog.inode(open.ino)?.mode & SET_IDS != 0 {
-                let changes = Changes { drop_set_ids: true, ..Changes::default() };
-                self.catalog.setattr(open.ino, changes, now())?;
-            }
-            state.plain = true;
+        if state.plain {
+            return Ok(false);
         }
-        Ok(())
+        let mut dropped = false;
+        if self.may_have_xattrs(open.ino) {
+            match self.catalog.remove_xattr(open.ino, CAPABILITY, now()) {
+                Err(catalog::Error::NoXattr) => {}
+                other => {
+                    other?;
+                    dropped = true;
+                }
+            }
+        }
+        let has_set_ids = self.catalog.inode(open.ino)?.mode & SET_IDS != 0;
+        if has_set_ids && set_ids_too {
+            let changes = Changes { drop_set_ids: true, ..Changes::default() };
+            self.catalog.setattr(open.ino, changes, now())?;
+            dropped = true;
+        }
+        state.plain = set_ids_too || !has_set_ids;
+        Ok(dropped)
     }
 
     /// Makes a file's bytes, and every name and attribute so far, survive a power cut.

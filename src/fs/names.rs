@@ -15,6 +15,7 @@ use super::acl::Inherited;
 use super::attr::nanos;
 use super::check_name;
 use super::error::spool;
+use super::io::SET_IDS;
 use super::open::Bytes;
 use crate::catalog::Entry;
 use crate::catalog::Ino;
@@ -117,7 +118,10 @@ impl Fs {
             self.has_xattrs(inode.ino);
         }
         let (handle, open): (HandleId, _) = self.open.open(inode.ino, true);
-        open.lock().bytes = Bytes::Dirty(content, std::sync::Arc::new(file));
+        let mut state = open.lock();
+        state.bytes = Bytes::Dirty(content, std::sync::Arc::new(file));
+        state.plain = inode.mode & SET_IDS == 0;
+        drop(state);
         Ok((inode, Opened { handle, cold: false }))
     }
 

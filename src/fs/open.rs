@@ -46,7 +46,7 @@ pub(super) struct OpenState {
     pub(super) orphan: bool,
     /// Whether it is among the files to be settled.
     pub(super) listed: bool,
-    /// Whether it is known to have no set-ID bits that a write would have to take away.
+    /// Whether it is known to have no set-ID bits and no capability that a write would have to take away.
     pub(super) plain: bool,
     /// An explicit modification time that the file in the store can't have as it is (not every disk goes back to 1900):
     /// what the file has for it, and what was meant. It holds as long as the file still has that.

@@ -40,7 +40,7 @@ fn house() -> House {
 impl House {
     fn write(&self, name: &str, data: &[u8]) -> Ino {
         let (inode, opened) = self.fs.create(self.vault, name.as_bytes(), 0o644, ME).expect("create");
-        self.fs.write(opened.handle, 0, data, false).expect("write");
+        self.fs.write(opened.handle, 0, data).expect("write");
         self.close(&opened);
         inode.ino
     }
@@ -114,9 +114,9 @@ fn writing_to_a_cold_file() {
     house.archive(true);
     let opened = house.fs.open(ino, true).expect("open");
     assert!(opened.cold);
-    assert!(matches!(house.fs.write(opened.handle, 5, b"!", false), Err(Error::Cold(_))));
+    assert!(matches!(house.fs.write(opened.handle, 5, b"!"), Err(Error::Cold(_))));
     house.fs.setattr(ino, Default::default(), Some(0)).expect("truncate");
-    house.fs.write(opened.handle, 0, b"new", false).expect("write");
+    house.fs.write(opened.handle, 0, b"new").expect("write");
     house.close(&opened);
     assert_eq!(house.read(ino).expect("read"), b"new");
 }
@@ -150,7 +150,7 @@ fn writing_to_a_cached_file_takes_its_bytes_over() {
     house.archive(false);
     let opened = house.fs.open(ino, true).expect("open");
     assert_eq!(house.fs.getattr(ino).expect("attributes").mtime, before.mtime);
-    house.fs.write(opened.handle, 4, b"p!", false).expect("write");
+    house.fs.write(opened.handle, 4, b"p!").expect("write");
     assert_eq!(house.fs.getattr(ino).expect("attributes").size, 6);
     house.close(&opened);
     let after = house.fs.getattr(ino).expect("attributes");
@@ -164,7 +164,7 @@ fn writing_to_a_cached_file_takes_its_bytes_over() {
 fn unlinked_files_live_until_closed() {
     let house = house();
     let (inode, opened) = house.fs.create(house.vault, b"a", 0o600, ME).expect("create");
-    house.fs.write(opened.handle, 0, b"hello", false).expect("write");
+    house.fs.write(opened.handle, 0, b"hello").expect("write");
     house.fs.unlink(house.vault, b"a").expect("unlink");
     let reader = house.fs.open(inode.ino, false).expect("open through /proc/self/fd");
     let attr = house.fs.getattr(inode.ino).expect("attributes");
@@ -181,7 +181,7 @@ fn unlinked_files_live_until_closed() {
 fn a_kill_loses_nothing_written() {
     let house = house();
     let (inode, opened) = house.fs.create(house.vault, b"a", 0o644, ME).expect("create");
-    house.fs.write(opened.handle, 0, b"hello", false).expect("write");
+    house.fs.write(opened.handle, 0, b"hello").expect("write");
     let times = crate::catalog::Changes { mtime: Some(-1_500_000_000), ..Default::default() };
     house.fs.setattr(inode.ino, times, None).expect("times");
     let (unlinked, _) = house.fs.create(house.vault, b"b", 0o644, ME).expect("create");
@@ -275,7 +275,7 @@ fn closed_but_not_settled() {
     let house = house();
     let closed = |name: &str| {
         let (inode, opened) = house.fs.create(house.vault, name.as_bytes(), 0o644, ME).expect("create");
-        house.fs.write(opened.handle, 0, b"hello", false).expect("write");
+        house.fs.write(opened.handle, 0, b"hello").expect("write");
         house.fs.release(opened.handle).expect("release");
         inode.ino
     };
@@ -284,7 +284,7 @@ fn closed_but_not_settled() {
     assert_eq!(before.size, 5);
     assert!(!house.fs.is_being_written(seen));
     let opened = house.fs.open(reopened, true).expect("open");
-    house.fs.write(opened.handle, 5, b"!", false).expect("write");
+    house.fs.write(opened.handle, 5, b"!").expect("write");
     let changes = Changes { mtime: Some(7), ..Changes::default() };
     assert_eq!(house.fs.setattr(dated, changes, None).expect("times").mtime, 7);
     house.fs.unlink(house.vault, b"d").expect("unlink");
@@ -318,7 +318,7 @@ fn closed_files_do_not_pile_up() {
     let house = house();
     for n in 0..300 {
         let (_, opened) = house.fs.create(house.vault, format!("f{n}").as_bytes(), 0o644, ME).expect("create");
-        house.fs.write(opened.handle, 0, b"x", false).expect("write");
+        house.fs.write(opened.handle, 0, b"x").expect("write");
         house.fs.release(opened.handle).expect("release");
     }
     assert!(house.fs.catalog.queue().expect("queue").0 >= 200);
@@ -332,7 +332,7 @@ fn sealing_races_with_attributes() {
     for round in 0..1000 {
         let name = format!("f{round}");
         let (inode, opened) = house.fs.create(house.vault, name.as_bytes(), 0o644, ME).expect("create");
-        house.fs.write(opened.handle, 0, b"x", false).expect("write");
+        house.fs.write(opened.handle, 0, b"x").expect("write");
         std::thread::scope(|scope| {
             scope.spawn(|| house.close(&opened));
             scope.spawn(|| {
@@ -356,7 +356,7 @@ fn an_open_file_is_sealed_as_it_is() {
     let house = house();
     let (inode, opened) = house.fs.create(house.vault, b"a", 0o644, ME).expect("create");
     assert_eq!(house.fs.seal_open(opened.handle).expect("empty"), None);
-    house.fs.write(opened.handle, 0, b"first", false).expect("write");
+    house.fs.write(opened.handle, 0, b"first").expect("write");
     {
         let (open, _) = house.fs.open.handle(opened.handle).expect("open");
         let _writing = house.fs.dirty(&open, crate::catalog::Start::Keep).expect("a file");
@@ -368,11 +368,11 @@ fn an_open_file_is_sealed_as_it_is() {
     assert_eq!(house.fs.seal_open(opened.handle).expect("nothing new"), Some(content));
     assert_eq!(house.fs.catalog.content(content).expect("row").state, crate::catalog::State::Archived);
 
-    house.fs.write(opened.handle, 5, b" second", false).expect("write");
+    house.fs.write(opened.handle, 5, b" second").expect("write");
     let later = house.fs.seal_open(opened.handle).expect("sealed").expect("a content");
     assert_ne!(later, content);
     assert_eq!(house.fs.read(opened.handle, 0, 100).expect("read"), b"first second");
-    house.fs.write(opened.handle, 0, b"F", false).expect("write");
+    house.fs.write(opened.handle, 0, b"F").expect("write");
     house.fs.unlink(house.vault, b"a").expect("unlink");
     assert_eq!(house.fs.seal_open(opened.handle).expect("nameless"), None);
     house.close(&opened);

@@ -20,6 +20,8 @@ use crate::catalog::now;
 
 /// What the names of our own attributes begin with.
 const OURS: &[u8] = b"user.glacierfs.";
+/// What a program may do besides what its user may (capabilities(7), "File capabilities").
+pub(super) const CAPABILITY: &[u8] = b"security.capability";
 /// Longest value in bytes (XATTR_SIZE_MAX, linux/limits.h).
 const VALUE_MAX: usize = 65536;
 
@@ -63,7 +65,11 @@ impl Fs {
             return self.set_acl(ino, name, value, &|_| true);
         }
         self.has_xattrs(ino);
-        Ok(self.catalog.set_xattr(ino, name, value, mode, now())?)
+        self.catalog.set_xattr(ino, name, value, mode, now())?;
+        if name == CAPABILITY {
+            self.not_plain(ino);
+        }
+        Ok(())
     }
 
     /// Removes attribute `name`.
@@ -74,6 +80,13 @@ impl Fs {
             return self.remove_acl(ino, name);
         }
         Ok(self.catalog.remove_xattr(ino, name, now())?)
+    }
+
+    /// What a writer of `ino` knows of the rights that a write takes away holds no more.
+    pub(super) fn not_plain(&self, ino: Ino) {
+        if let Some(open) = self.open.of(ino) {
+            open.lock().plain = false;
+        }
     }
 
     pub(super) fn may_have_xattrs(&self, ino: Ino) -> bool {

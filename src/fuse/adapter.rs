@@ -61,6 +61,7 @@ use crate::catalog::RenameMode;
 use crate::fs::Caller;
 use crate::fs::Error;
 use crate::fs::Fs;
+use crate::fs::Invalidate;
 use crate::fs::NAME_MAX;
 use crate::fs::Opened;
 use crate::fs::ROOT;
@@ -131,8 +132,12 @@ fn caller(req: &Request) -> Caller {
 /// A file's pages may stay cached as long as nothing changed it behind the kernel's back, which is announced; a file
 /// that isn't all local is read directly. Its pages are kept too: dropping them would have the open wait, whatever signal
 /// comes, for a page that somebody's page fault is waiting for.
-fn open_flags(opened: &Opened, close: Saved) -> FopenFlags {
-    let direct = if opened.cold { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::empty() };
+fn open_flags(opened: &Opened, access: OpenAccMode, close: Saved) -> FopenFlags {
+    // Who can't read has no use for the kernel's pages, which cost a copy, and at first a question for capabilities.
+    let direct = match opened.cold || access == OpenAccMode::O_WRONLY {
+        true => FopenFlags::FOPEN_DIRECT_IO,
+        false => FopenFlags::empty(),
+    };
     let cached = direct | FopenFlags::FOPEN_KEEP_CACHE;
     match close {
         // A close has nothing to wait for: what was written is in the spool, and is sealed after the release.
@@ -330,14 +335,14 @@ impl fuser::Filesystem for Adapter {
         name: &OsStr,
         mode: u32,
         umask: u32,
-        _flags: i32,
+        flags: i32,
         reply: ReplyCreate,
     ) {
         let (shown, close) = (self.shared.shown, self.shared.close);
         let answer = move |result: Result<(Inode, Opened)>| match result {
             // The kernel drops these attributes itself at the first write, and then gets some that it may not keep.
             Ok((inode, opened)) => {
-                let flags = open_flags(&opened, close);
+                let flags = open_flags(&opened, OpenFlags(flags).acc_mode(), close);
                 reply.created(&LONG, &shown.attr(&inode), GENERATION, FileHandle(opened.handle), flags)
             }
             Err(error) => reply.error(errno(&error)),
@@ -362,7 +367,7 @@ impl fuser::Filesystem for Adapter {
         match self.shared.fs.open(ino.0, writes) {
             Ok(opened) => {
                 self.polls.opened(opened.handle, flags.0);
-                reply.opened(FileHandle(opened.handle), open_flags(&opened, self.shared.close));
+                reply.opened(FileHandle(opened.handle), open_flags(&opened, flags.acc_mode(), self.shared.close));
             }
             Err(error) => reply.error(errno(&error)),
         }
@@ -395,7 +400,7 @@ impl fuser::Filesystem for Adapter {
     fn write(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         data: &[u8],
@@ -410,11 +415,17 @@ impl fuser::Filesystem for Adapter {
             Ok(()) => reply.written(length),
             Err(error) => reply.error(errno(&error)),
         };
-        let drop_set_ids = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-        match self.shared.fs.write(fh.0, offset, data, drop_set_ids) {
+        // Of what the kernel caches it takes them away itself, before.
+        let set_ids_too = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID) || req.uid() != 0;
+        match self.shared.fs.drop_rights(fh.0, set_ids_too) {
+            Ok(true) => self.shared.vaults.tell(&Invalidate::Inode(ino.0)),
+            Ok(false) => {}
+            Err(error) => return answer(Err(error)),
+        }
+        match self.shared.fs.write(fh.0, offset, data) {
             Err(lacking) if is_lacking(&lacking) => {
                 let data = data.to_vec();
-                let again = move |fs: &Fs| fs.write(fh.0, offset, &data, drop_set_ids);
+                let again = move |fs: &Fs| fs.write(fh.0, offset, &data);
                 self.park_open(req, (fh.0, flags), lacking, again, answer);
             }
             result => answer(result),

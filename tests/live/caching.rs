@@ -102,6 +102,41 @@ const MAPPINGS: [&str; 5] = [
      m[5000] = 1; m.flush(); assert os.pread(a, 1, 5000) == b'\\1' == os.pread(b, 1, 5000) == n[5000:5001]",
 ];
 
+/// Promise: who reads while somebody writes who can't read, which goes past the kernel's memory of the file, reads the bytes that
+/// there are, by a mapping too; and the attributes are right.
+#[test]
+fn a_writer_who_cannot_read() {
+    let place = Place::new();
+    let done = place.mount(&["--upload-delay", "0"]);
+    assert_eq!(done.code, 0, "{}{}", done.stderr, place.log());
+    std::fs::create_dir(place.path("mnt/v")).expect("a vault");
+    let code = r#"
+import mmap, os, sys
+path = sys.argv[1]
+writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+os.write(writer, b'a' * 100000)
+reader = os.open(path, os.O_RDONLY)
+assert os.read(reader, 200000) == b'a' * 100000
+shown = mmap.mmap(reader, 100000, prot=mmap.PROT_READ)
+assert shown[50000:50010] == b'a' * 10
+for n in range(50):
+    byte = bytes([65 + n % 26])
+    assert os.pwrite(writer, byte * 3000, 49000 + n * 7) == 3000
+    assert os.pread(reader, 3000, 49000 + n * 7) == byte * 3000, n
+    assert shown[50000:50010] == byte * 10, n
+    other = os.open(path, os.O_RDWR)
+    os.pwrite(other, b'!', 49500)
+    assert os.pread(reader, 1, 49500) == b'!' and shown[49500:49501] == b'!'
+    os.close(other)
+    end = os.pwrite(writer, byte, 100000 + n) + 100000 + n
+    assert os.stat(path).st_size == os.fstat(reader).st_size == end
+    assert os.pread(reader, 10, 100000 + n) == byte
+os.close(writer)
+assert os.pread(reader, 10, 49500)[:1] == b'!'
+"#;
+    python(code, &place.path("mnt/v/f"));
+}
+
 /// Promise: mappings, calls and O_DIRECT see each other's bytes at once, on files that are local, that aren't, and as on a disk.
 #[test]
 fn mappings() {

@@ -162,7 +162,7 @@ impl Direct {
         if len > 0 {
             let at = if open.flags.append { self.inode(open.ino)?.size } else { at };
             let data = filling(fill, len);
-            self.house.call(|fs| fs.write(handle, at, &data, false))?;
+            self.house.call(|fs| fs.write(handle, at, &data))?;
         }
         Ok(Answer::Count(len.into()))
     }

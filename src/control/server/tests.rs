@@ -104,7 +104,7 @@ impl House {
         let (parent, name) = path.rsplit_once('/').expect("a path in a vault");
         let fs = &self.daemon.fs;
         let (inode, opened) = fs.create(self.dir(parent), name.as_bytes(), 0o640, ME).expect("create");
-        fs.write(opened.handle, 0, data, false).expect("write");
+        fs.write(opened.handle, 0, data).expect("write");
         if !open {
             fs.release(opened.handle).expect("close");
             fs.settle().expect("settle");
@@ -286,7 +286,7 @@ async fn flush_archives_what_is_meant() {
 
     let fs = &house.daemon.fs;
     let (_, opened) = fs.create(house.dir("docs"), b"open", 0o644, ME).expect("create");
-    fs.write(opened.handle, 0, b"123", false).expect("write");
+    fs.write(opened.handle, 0, b"123").expect("write");
     let pending = house.client.flush(&[text("docs")]).await.expect("an answer");
     assert_eq!((pending.files, pending.bytes, pending.pending_files), (2, 9, 2));
     eventually("all but the open file", async || house.client.flush(&[]).await.expect("an answer").pending_files == 1)
