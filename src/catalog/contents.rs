@@ -145,24 +145,30 @@ impl Catalog {
         self.write(|tx| {
             let mut freed = Vec::new();
             for seal in seals {
-                let Some(found) = content_if_any(tx, seal.content)?.filter(|found| found.state == State::Dirty) else {
-                    continue;
-                };
                 let size = seal.size as i64;
-                let kept = if size == 0 {
-                    tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([found.id])?;
-                    doom(tx, found.file)?;
-                    freed.push((found.id, found.file));
-                    None
+                let (ino, kept) = if size == 0 {
+                    let dropped = tx
+                        .prepare_cached("DELETE FROM content WHERE id = ?1 AND state = 0 RETURNING ino, file")?
+                        .query_row([seal.content], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+                        .optional()?;
+                    let Some((ino, file)) = dropped else { continue };
+                    doom(tx, file)?;
+                    freed.push((seal.content, file));
+                    (ino, None)
                 } else {
-                    tx.prepare_cached("UPDATE content SET state = 1, size = ?2, due = ?3 WHERE id = ?1")?
-                        .execute(params![found.id, size, seal.due])?;
-                    Some(found.id)
+                    let sealed = tx
+                        .prepare_cached(
+                            "UPDATE content SET state = 1, size = ?2, due = ?3 WHERE id = ?1 AND state = 0 RETURNING ino",
+                        )?
+                        .query_row(params![seal.content, size, seal.due], |row| row.get::<_, i64>(0))
+                        .optional()?;
+                    let Some(ino) = sealed else { continue };
+                    (ino, Some(seal.content))
                 };
                 tx.prepare_cached(
                     "UPDATE inode SET content = ?2, size = ?3, mtime = ?4, ctime = MAX(ctime, ?5) WHERE ino = ?1",
                 )?
-                .execute(params![found.ino as i64, kept, size, seal.mtime, seal.ctime])?;
+                .execute(params![ino, kept, size, seal.mtime, seal.ctime])?;
             }
             Ok(freed)
         })
