@@ -9,7 +9,8 @@
 //!
 //! **What the kernel may cache.** Names and attributes for an hour, since every change comes through it or is announced
 //! to it ([`Mounted::invalidator`]); a file's pages as long as the file doesn't change. A file that isn't
-//! wholly local is opened with direct I/O: a parked buffered read would occupy one of the kernel's few background slots.
+//! wholly local is opened with direct I/O: a parked buffered read would occupy one of the kernel's few background slots. So is one for
+//! writing alone, for which the kernel's pages would be a copy more.
 
 mod adapter;
 mod caller;
