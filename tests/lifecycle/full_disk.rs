@@ -3,10 +3,15 @@
 use std::fs::File;
 use std::io;
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use super::support::Place;
 use super::support::Serve;
@@ -159,6 +164,43 @@ fn more_goes_in_than_the_disk_holds() {
     }
     assert!(!place.log().contains("ERROR"), "{}", place.log());
     place.ok(&["umount", &mnt]);
+}
+
+/// Promise: a writer who waits for room, which uploads to a service that hangs may still make, can be ended at once, and what was
+/// written before is there.
+#[test]
+fn who_waits_for_room_can_be_ended() {
+    let place = Place::new();
+    let _disk = Disk::mount(&place, "48m");
+    let serve = Serve::start(&place, "127.0.0.1:0");
+    place.mount_endpoint(&serve.url, &["--spool-reserve", "8M", "--upload-delay", "0", "--drain-timeout", "0"]);
+    place.ok(&["vault", "create", "v", "--mount", &place.text("mnt")]);
+    let serving = Pid::from_raw(i32::try_from(serve.child.id()).expect("a process ID"));
+    kill(serving, Signal::SIGSTOP).expect("the endpoint is ours");
+    std::fs::write(place.path("mnt/v/before"), bytes(7, 2 * MIB)).expect("there is room");
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let mut command = Command::new("env");
+        command.args(["--default-signal", "dd", "if=/dev/zero", "bs=1M", "count=200", "status=none"]);
+        let mut writer = command.arg(format!("of={}", place.text("mnt/v/more"))).spawn().expect("dd starts");
+        let pid = Pid::from_raw(i32::try_from(writer.id()).expect("a process ID"));
+        let wchan = format!("/proc/{pid}/wchan");
+        let waits = || std::fs::read_to_string(&wchan).is_ok_and(|function| function == "request_wait_answer");
+        within(Duration::from_secs(20), "a writer that waits", || {
+            (0..20).all(|_| {
+                std::thread::sleep(Duration::from_millis(10));
+                waits()
+            })
+        });
+        let start = Instant::now();
+        kill(pid, signal).expect("a child of ours");
+        let ended = bounded(Duration::from_secs(1), "a writer's end", move || writer.wait().expect("a child"));
+        assert_eq!(ended.signal(), Some(signal as i32), "{ended} after {:?}", start.elapsed());
+    }
+    assert!(read(place.path("mnt/v/before")) == bytes(7, 2 * MIB));
+    kill(serving, Signal::SIGCONT).expect("the endpoint is ours");
+    std::fs::remove_file(place.path("mnt/v/more")).expect("a removal");
+    place.ok(&["flush", "--timeout", "1min", &place.text("mnt")]);
+    assert!(read(place.path("mnt/v/before")) == bytes(7, 2 * MIB));
 }
 
 /// Promise: when another program takes even the reserve, what was written and closed is neither lost nor forgotten: it is

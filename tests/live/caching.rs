@@ -56,6 +56,13 @@ fn changes_from_outside() {
         assert_eq!(std::fs::metadata(vault.join(name)).expect("attributes").len(), size);
         assert!(std::fs::read(vault.join(name)).expect("a recall") == vec![7; size as usize]);
     }
+    // A rebuild of the whole catalog is told to the kernel as well.
+    std::fs::write(other.path("mnt/v/new/late"), "later").expect("a written file");
+    other.ok(&["flush", "--timeout", "30s", &other.text("mnt")]);
+    assert!(std::fs::metadata(vault.join("new/late")).is_err());
+    place.ok(&["rebuild", "--timeout", "20s", &mnt]);
+    until("the news", || names(&vault.join("new")) == ["deep", "late"]);
+    assert_eq!(std::fs::read(vault.join("new/late")).expect("a recall"), b"later");
     place.ok(&["vault", "create", "w", "--mount", &mnt]);
     until("the news", || names(&place.mnt()) == ["v", "w"]);
     assert!(std::fs::metadata(place.path("mnt/w")).expect("attributes").is_dir());

@@ -113,13 +113,18 @@ fn slow() -> Place {
 const PYTHON: &str = "/usr/bin/python3";
 
 /// Ways to wait for bytes; each a program, in Python what runs before its arguments' file `f` is used.
-const READERS: [(&str, &str); 8] = [
+const READERS: [(&str, &str); 9] = [
     ("read", "os.read(os.open(f, 0), 10)"),
     ("pread of the end", "os.pread(os.open(f, 0), 10, 299_000)"),
     ("a mapping", "m = mmap.mmap(os.open(f, 0), 0, prot=mmap.PROT_READ); m[5000]"),
     ("a shared mapping", "m = mmap.mmap(os.open(f, os.O_RDWR), 0); m[5000] = 1"),
     ("sendfile", "os.sendfile(os.open('/dev/null', 1), os.open(f, 0), 0, 100_000)"),
     ("splice", "r, w = os.pipe(); os.splice(os.open(f, 0), w, 1000)"),
+    (
+        "read after read-ahead",
+        "d = os.open(f, 0); os.posix_fadvise(d, 0, 0, os.POSIX_FADV_WILLNEED); \
+         ctypes.CDLL(None).readahead(d, ctypes.c_long(0), 100_000); os.read(d, 10)",
+    ),
     ("another thread", "t = threading.Thread(target=lambda: os.read(os.open(f, 0), 10)); t.start(); signal.pause()"),
     (
         "a masked thread",
@@ -147,21 +152,22 @@ fn start_python(name: &str, code: &str, file: &str) -> Waiter {
 #[test]
 fn every_reader_can_be_ended() {
     let place = slow();
-    with_cold_files(&place, 50, 300_000);
+    with_cold_files(&place, 55, 300_000);
     std::fs::write(place.path("mnt/v/warm"), "warm").expect("a written file");
     let mut waiters: Vec<(Signal, Waiter)> = Vec::new();
     // Twice the first, for those who wait for the same page.
     for (round, signal) in DEADLY.iter().chain(&DEADLY[..1]).copied().enumerate() {
         // A page that somebody waits for, others wait for without asking; SIGQUIT, which leaves a core, ends only who asked.
-        let file = |n: usize| place.text(&format!("mnt/v/cold{}", n + 10 * (round % 5)));
+        let file = |n: usize| place.text(&format!("mnt/v/cold{}", n + 11 * (round % 5)));
         for (n, (name, code)) in READERS.iter().enumerate() {
             waiters.push((signal, start_python(&format!("{name} under {signal}"), code, &file(n))));
         }
-        waiters.push((signal, Waiter::cat(&file(8))));
+        waiters.push((signal, Waiter::cat(&file(9))));
         let dd = ["dd", "bs=64k", "status=none", "of=/dev/null"];
-        waiters.push((signal, Waiter::start("dd", &dd, &format!("if={}", file(9)))));
+        waiters.push((signal, Waiter::start("dd", &dd, &format!("if={}", file(10)))));
     }
-    let others: Vec<Waiter> = (0..50).step_by(5).map(|n| Waiter::cat(&place.text(&format!("mnt/v/cold{n}")))).collect();
+    let numbers = (0..55).filter(|n| [0, 5].contains(&(n % 11)));
+    let others: Vec<Waiter> = numbers.map(|n| Waiter::cat(&place.text(&format!("mnt/v/cold{n}")))).collect();
     for waiter in waiters.iter().map(|(_, waiter)| waiter).chain(&others) {
         until(&waiter.name, || waiter.is_stuck());
     }
@@ -287,4 +293,26 @@ fn everything_else_that_waits() {
             assert_eq!(waiter.ended(start).signal(), Some(signal as i32), "{script}");
         }
     }
+}
+
+/// Promise: who waits in a mount that was detached lazily goes on waiting, can be ended at once, and is the last that the daemon
+/// waits for.
+#[test]
+fn detached_while_somebody_waits() {
+    let place = slow();
+    with_cold_files(&place, 2, 300_000);
+    let mut waiters = [Waiter::cat(&place.text("mnt/v/cold0")), Waiter::cat(&place.text("mnt/v/cold1"))];
+    for waiter in &waiters {
+        until(&waiter.name, || waiter.is_stuck());
+    }
+    let daemon = place.pid();
+    let done = Command::new("umount").arg("-l").arg(place.mnt()).status().expect("umount starts");
+    assert!(done.success() && !place.is_mounted());
+    for (waiter, signal) in waiters.iter_mut().zip([Signal::SIGINT, Signal::SIGKILL]) {
+        assert!(waiter.is_stuck(), "an hour isn't over");
+        let start = Instant::now();
+        waiter.signal(signal);
+        assert_eq!(waiter.ended(start).signal(), Some(signal as i32));
+    }
+    until("the daemon's end", || kill(daemon, None).is_err());
 }

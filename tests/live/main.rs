@@ -12,8 +12,11 @@ mod stress;
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 
 use support::Place;
+use support::finished;
+use support::until;
 
 /// A vault `v` with `count` files `v/coldN` that are archived and neither local nor in the kernel's memory, each `size` bytes of
 /// the number N.
@@ -32,11 +35,18 @@ fn with_cold_files(place: &Place, count: usize, size: usize) {
     }
 }
 
-/// Has the kernel forget a file's pages.
+/// Has the kernel forget a file's pages, which it may not do at once when memory is short and it looks at them itself.
 fn forget_pages(path: &Path) {
     let file = std::fs::File::open(path).expect("an open file");
-    let advice = nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED;
-    nix::fcntl::posix_fadvise(&file, 0, 0, advice).expect("advice");
+    until("forgotten pages", || {
+        let advice = nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+        nix::fcntl::posix_fadvise(&file, 0, 0, advice).expect("advice");
+        let mut fincore = Command::new("fincore");
+        let counted = finished(fincore.args(["--noheadings", "--output", "PAGES"]).arg(path));
+        assert_eq!(counted.code, 0, "{}", counted.stderr);
+        // It says nothing of a file without any.
+        ["", "0"].contains(&counted.stdout.trim())
+    });
 }
 
 /// What a file tells of where its bytes are.
