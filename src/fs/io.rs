@@ -127,7 +127,12 @@ impl Fs {
         };
         if let Bytes::Dirty(id, file) | Bytes::Clean(id, file) = bytes {
             file.sync_all()?;
-            self.store.sync_name(self.catalog.content(id)?.file.unwrap_or(id))?;
+            match self.catalog.content(id) {
+                Ok(content) => self.store.sync_name(content.file.unwrap_or(id))?,
+                // The last writer has left it empty, and it was settled just now.
+                Err(catalog::Error::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(self.catalog.sync()?)
     }

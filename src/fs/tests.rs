@@ -378,3 +378,21 @@ fn an_open_file_is_sealed_as_it_is() {
     house.close(&opened);
     assert!(house.fs.getattr(inode.ino).is_err());
 }
+
+/// Promise: an open file can be synced, and tells its state, also while it is found to be empty and settled.
+#[test]
+fn settled_while_it_is_synced() {
+    let house = house();
+    for n in 0..500 {
+        let name = format!("{n}");
+        let (inode, writer) = house.fs.create(house.vault, name.as_bytes(), 0o644, ME).expect("create");
+        let reader = house.fs.open(inode.ino, false).expect("open");
+        house.fs.release(writer.handle).expect("release");
+        std::thread::scope(|threads| {
+            threads.spawn(|| house.fs.settle().expect("settle"));
+            threads.spawn(|| house.fs.getxattr(inode.ino, b"user.glacierfs.state").expect("a state"));
+            house.fs.fsync(reader.handle).expect("sync");
+        });
+        house.close(&reader);
+    }
+}

@@ -116,7 +116,11 @@ impl Fs {
         if inode.kind() != Kind::File {
             return Ok(None);
         }
-        let content = inode.content.map(|id| self.catalog.content(id)).transpose()?;
+        let content = match inode.content.map(|id| self.catalog.content(id)).transpose() {
+            // It was found empty, and settled just now.
+            Err(crate::catalog::Error::NotFound) => None,
+            other => other?,
+        };
         let Some(content) = content else {
             return Ok(match name {
                 b"state" => Some(b"local".to_vec()),
