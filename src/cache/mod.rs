@@ -12,11 +12,14 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use order::Order;
+use tokio::sync::Notify;
 
 use crate::catalog::Catalog;
 use crate::catalog::ContentId;
+use crate::catalog::Error;
 use crate::catalog::FileId;
 use crate::catalog::Result;
 use crate::store::Store;
@@ -26,12 +29,22 @@ pub struct Cache {
     catalog: Arc<Catalog>,
     store: Arc<Store>,
     order: Mutex<Order>,
+    /// Those that were archived, and may not be on the disk yet.
+    unsynced: Mutex<Vec<ContentId>>,
+    /// Rung when files of the store are doomed.
+    bell: Notify,
     /// Bytes of the disk that files may not take.
     reserve: u64,
     /// Bytes that files may take before the disk is asked again.
     spare: AtomicU64,
 }
 
+/// How long doomed files are gathered: removing them costs a sync.
+const GATHER: Duration = Duration::from_millis(500);
+/// How long they stay at most.
+const AT_LAST: Duration = Duration::from_secs(60);
+/// How long to wait when they can't be removed.
+const PAUSE: Duration = Duration::from_secs(5);
 /// How many bytes are given up at a time for new ones.
 const ROOM: u64 = 64 << 20;
 /// How many bytes are taken before the disk is asked again how much room it has, if there is plenty: asking costs as much as
@@ -50,7 +63,15 @@ impl Cache {
         for (id, bytes) in catalog.cached()? {
             order.insert(id, bytes);
         }
-        Ok(Cache { catalog, store, order: Mutex::new(order), reserve: 0, spare: AtomicU64::new(0) })
+        Ok(Cache {
+            catalog,
+            store,
+            order: Mutex::new(order),
+            unsynced: Mutex::default(),
+            bell: Notify::new(),
+            reserve: 0,
+            spare: AtomicU64::new(0),
+        })
     }
 
     /// The same, leaving `reserve` bytes of the disk alone.
@@ -66,6 +87,53 @@ impl Cache {
             order.overflow()
         };
         self.evict_all(&victims);
+    }
+
+    /// Content `id` was archived just now, all of its `bytes` bytes are local, and they may not be on the disk yet.
+    pub fn archived(&self, id: ContentId, bytes: u64) {
+        self.unsynced().push(id);
+        self.insert(id, bytes);
+    }
+
+    /// Sees to it that the disk has the files of the contents that were archived. Blocks.
+    ///
+    /// # Errors
+    /// The catalog's; [`Error::Io`].
+    pub fn sync(&self) -> Result<()> {
+        let ids = std::mem::take(&mut *self.unsynced());
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let synced = self.sync_all(&ids);
+        if synced.is_err() {
+            self.unsynced().extend(ids);
+        }
+        synced
+    }
+
+    fn sync_all(&self, ids: &[ContentId]) -> Result<()> {
+        let files: Vec<FileId> = self.catalog.contents(ids)?.into_iter().filter_map(|content| content.file).collect();
+        let synced = self.store.sync(&files);
+        synced.map_err(|source| Error::Io { path: self.store.root().to_owned(), source })?;
+        self.catalog.synced(ids)
+    }
+
+    /// What the last daemon had archived and not synced: the disk has it if it `is_same_boot`; otherwise the power may have gone
+    /// in between, and what is local isn't trusted, but retrieved when it is wanted. Answers how many files that takes from the
+    /// cache.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub fn recover(&self, is_same_boot: bool) -> Result<usize> {
+        let ids = self.catalog.unsynced()?;
+        if is_same_boot {
+            self.unsynced().extend(ids);
+            return Ok(0);
+        }
+        for id in &ids {
+            self.evict(*id)?;
+        }
+        Ok(ids.len())
     }
 
     /// Content `id` was used just now.
@@ -86,15 +154,19 @@ impl Cache {
         let file = self.catalog.evict(id)?;
         if file.is_some() {
             self.remove(id);
+            self.doomed();
         }
-        self.discard(file);
         Ok(file.is_some())
     }
 
     /// Gives up at least `bytes` bytes, the least recently used first. Answers whether anything was given up.
     pub fn make_room(&self, bytes: u64) -> bool {
         let victims = self.lock().give_up(bytes);
-        self.evict_all(&victims) > 0
+        let evicted = self.evict_all(&victims) > 0;
+        if let Err(error) = self.sweep() {
+            log::warn!("the store's files that nothing needs can't be removed now: {error}");
+        }
+        evicted
     }
 
     /// Sees to it that `bytes` more, one at least, leave the disk's reserve alone, and gives up cached bytes where they
@@ -126,23 +198,31 @@ impl Cache {
         self.lock().usage()
     }
 
-    /// Removes a file of the store that is doomed. One that can't be removed now is removed later.
-    pub fn discard(&self, file: Option<FileId>) {
-        if let Some(file) = file
-            && let Err(error) = self.store.remove(file)
-        {
-            log::warn!("file {file:016x} of the store can't be removed now, and will be later: {error}");
+    /// Removes a file of the store that no row of the catalog has named yet.
+    pub fn discard(&self, file: FileId) {
+        if let Err(error) = self.store.remove(file) {
+            log::warn!("file {file:016x} of the store can't be removed, and will be at the next start: {error}");
         }
     }
 
-    /// Forgets the doomed files that are gone, and removes those that aren't. Called now and then, and at the start.
+    /// Says that files of the store are doomed: [`Cache::sweep_always`] removes them.
+    pub fn doomed(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Removes the doomed files, as soon as the disk has what says that they are: with the power gone before, rows that name
+    /// them would come back.
     ///
     /// # Errors
-    /// The catalog's.
+    /// The catalog's; [`Error::Io`] when it can't be synced.
     pub fn sweep(&self) -> Result<()> {
         loop {
             let doomed = self.catalog.doomed()?;
-            let gone: Vec<FileId> = doomed.iter().copied().filter(|file| self.store.remove(*file).is_ok()).collect();
+            if doomed.is_empty() {
+                return Ok(());
+            }
+            self.catalog.sync()?;
+            let gone: Vec<FileId> = doomed.into_iter().filter(|file| self.store.remove(*file).is_ok()).collect();
             self.catalog.removed(&gone)?;
             if gone.is_empty() {
                 return Ok(());
@@ -150,18 +230,38 @@ impl Cache {
         }
     }
 
+    /// Removes doomed files as they come, for ever.
+    pub async fn sweep_always(self: Arc<Self>) {
+        loop {
+            // Some are doomed by who doesn't ring, and aren't urgent.
+            let _ = tokio::time::timeout(AT_LAST, self.bell.notified()).await;
+            tokio::time::sleep(GATHER).await;
+            let cache = self.clone();
+            let swept = tokio::task::spawn_blocking(move || cache.sweep()).await;
+            // A panic in there was logged.
+            if let Ok(Err(error)) = swept {
+                log::error!("the store's files that nothing needs can't be removed, and will be later: {error}");
+                tokio::time::sleep(PAUSE).await;
+                self.bell.notify_one();
+            }
+        }
+    }
+
     fn evict_all(&self, victims: &[ContentId]) -> usize {
         let evicted = |id: &&ContentId| match self.catalog.evict(**id) {
-            Ok(file) => {
-                self.discard(file);
-                file.is_some()
-            }
+            Ok(file) => file.is_some(),
             Err(error) => {
                 log::warn!("content {id:016x} can't be evicted: {error}");
                 false
             }
         };
-        victims.iter().filter(evicted).count()
+        let count = victims.iter().filter(evicted).count();
+        self.doomed();
+        count
+    }
+
+    fn unsynced(&self) -> MutexGuard<'_, Vec<ContentId>> {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Order> {

@@ -323,8 +323,8 @@ impl Catalog {
         })
     }
 
-    /// Records that generation `generation` of content `id` is archived as `archive`. Answers whether that content is
-    /// still wanted as it was; if it isn't, the archive goes to the trash.
+    /// Records that generation `generation` of content `id` is archived as `archive`; what is local of it counts as unsynced.
+    /// Answers whether that content is still wanted as it was; if it isn't, the archive goes to the trash.
     pub fn archived(&self, id: ContentId, generation: i64, archive: &Archive, now: i64) -> Result<bool> {
         let keep = self.trash_keep;
         self.write(|tx| {
@@ -333,10 +333,10 @@ impl Catalog {
                 .execute(params![id, generation])?;
             let changed = tx
                 .prepare_cached(
-                    "UPDATE content SET state = 2, archive = ?3, due = NULL, tries = 0, error = NULL
+                    "UPDATE content SET state = 2, archive = ?3, due = ?4, tries = 0, error = NULL
                      WHERE id = ?1 AND generation = ?2 AND state = 1",
                 )?
-                .execute(params![id, generation, row])?;
+                .execute(params![id, generation, row, now])?;
             match changed {
                 0 => trash::insert_unowned(tx, row, archive, now, keep)?,
                 // An inventory that was quicker than this note took it for a double.
@@ -350,8 +350,10 @@ impl Catalog {
     /// Answers the file that it has: another one if somebody was quicker.
     pub fn begin_recall(&self, id: ContentId, file: FileId) -> Result<FileId> {
         self.write(|tx| {
-            tx.prepare_cached("UPDATE content SET file = ?2, present = X'' WHERE id = ?1 AND file IS NULL")?
-                .execute([id, file])?;
+            tx.prepare_cached(
+                "UPDATE content SET file = ?2, present = X'', due = NULL WHERE id = ?1 AND file IS NULL",
+            )?
+            .execute([id, file])?;
             content(tx, id)?.file.ok_or(Error::NotFound)
         })
     }
@@ -399,6 +401,29 @@ impl Catalog {
                 Ok((row.get(0)?, present.map_or(size, |present| present.bytes(size))))
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// The archived contents with a file of which nobody has said ([`Catalog::synced`]) that it is on the disk: nobody has to sync a
+    /// file before it is archived, and after a power cut it may be another than the vault has.
+    pub fn unsynced(&self) -> Result<Vec<ContentId>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare(
+                "SELECT id FROM content INDEXED BY content_local WHERE state = 2 AND file IS NOT NULL AND due IS NOT NULL",
+            )?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Records that the files of archived contents are on the disk.
+    pub fn synced(&self, ids: &[ContentId]) -> Result<()> {
+        self.write(|tx| {
+            let mut statement = tx.prepare_cached("UPDATE content SET due = NULL WHERE id = ?1 AND state = 2")?;
+            for id in ids {
+                statement.execute([id])?;
+            }
+            Ok(())
         })
     }
 

@@ -79,6 +79,7 @@ pub struct Catalog {
     /// The write-ahead log itself: syncing it is what makes commits durable. SQLite keeps its locks on other files,
     /// so a descriptor of ours does no harm, and the file stays the same one while a connection is open.
     wal: File,
+    wal_path: PathBuf,
     counter: Counter,
     /// How long a deleted file's archive is kept at least.
     trash_keep: Duration,
@@ -181,13 +182,17 @@ impl Catalog {
             .create(true)
             .append(true)
             .open(&wal_path)
-            .map_err(|source| Error::Io { path: wal_path, source })?;
-        Ok(Catalog { conn: Mutex::new(conn), checkpointer: Mutex::new(checkpointer), wal, counter, trash_keep })
+            .map_err(|source| Error::Io { path: wal_path.clone(), source })?;
+        let (conn, checkpointer) = (Mutex::new(conn), Mutex::new(checkpointer));
+        Ok(Catalog { conn, checkpointer, wal, wal_path, counter, trash_keep })
     }
 
     /// Makes every operation that has returned survive a power cut. Takes as long as the disk takes to sync.
-    pub fn sync(&self) -> std::io::Result<()> {
-        self.wal.sync_data()
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sync(&self) -> Result<()> {
+        self.wal.sync_data().map_err(|source| Error::Io { path: self.wal_path.clone(), source })
     }
 
     /// Moves the write-ahead log into the database when it has grown. Returns whether anything was moved. Call it now and

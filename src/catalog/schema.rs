@@ -82,7 +82,8 @@ CREATE TABLE content (
     file       INTEGER,                         -- name in the store; NULL: nothing is local
     present    BLOB,                            -- NULL: all of the file is there; else a bit per MiB that is
     archive    INTEGER,
-    due        INTEGER,                         -- when a sealed content's upload may start
+    due        INTEGER,                         -- when a sealed content's upload may start; when an archived one
+                                                -- was archived whose file isn't known to be on the disk
     tries      INTEGER NOT NULL DEFAULT 0,      -- failed uploads so far
     error      TEXT                             -- of the last failed upload
 );
@@ -143,7 +144,11 @@ pub fn prepare(conn: &mut Connection, path: &Path) -> Result<(), Error> {
 /// Checks a database's version without creating or changing anything, so that a newer one stays untouched.
 pub fn check(path: &Path) -> Result<(), Error> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found: i64 = match conn.query_row("PRAGMA user_version", [], |row| row.get(0)) {
+        // It was cut off while it was made, and has to be rolled back first, which opening it to write does.
+        Err(rusqlite::Error::SqliteFailure(code, _)) if code.code == rusqlite::ErrorCode::ReadOnly => return Ok(()),
+        other => other?,
+    };
     if found > VERSION {
         return Err(Error::Newer { path: path.to_path_buf(), found, known: VERSION });
     }

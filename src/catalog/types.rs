@@ -202,7 +202,7 @@ pub struct Content {
     pub present: Option<Present>,
     /// Where it is in the vault, once archived.
     pub archive: Option<Archive>,
-    /// When its upload may start, once sealed.
+    /// When its upload may start, once sealed; when it was archived, while its file isn't known to be on the disk.
     pub due: Option<i64>,
     /// Failed uploads so far.
     pub tries: u32,

@@ -180,6 +180,14 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         log::warn!("{recovered} files were being written when the last daemon ended; what was written of them is kept");
     }
 
+    let distrusted = cache.recover(state.is_same_boot())?;
+    if distrusted > 0 {
+        log::warn!(
+            "the machine was started anew: {distrusted} files that were archived just before aren't trusted to be on the disk, \
+             and are retrieved when they are read"
+        );
+    }
+
     let (stop, stopping) = watch::channel(false);
     let shared = Arc::new(fuse::Shared {
         fs: fs.clone(),
@@ -225,6 +233,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
             tokio::spawn(vaults.clone().run()),
             tokio::spawn(tasks::sync(catalog.clone(), cache.clone())),
             tokio::spawn(fs.clone().settle_always()),
+            tokio::spawn(cache.clone().sweep_always()),
             tokio::spawn(tasks::watchdog()),
             tokio::spawn(tasks::tell(uploads.clone(), catalog.clone())),
         ],
@@ -236,7 +245,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         endpoint,
         started: jiff::Timestamp::now(),
         catalog: catalog.clone(),
-        cache,
+        cache: cache.clone(),
         fs: fs.clone(),
         uploads: uploads.clone(),
         recall,
@@ -277,7 +286,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
             config.state.display()
         );
     }
-    if let Err(error) = catalog.sync() {
+    if let Err(error) = cache.sync().and_then(|()| catalog.sync()) {
         log::error!("the catalog can't be synced: {error}");
     }
     // Nobody is served by what is left of the socket.

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub(super) struct StateDir {
     path: PathBuf,
+    is_same_boot: bool,
     _lock: File,
 }
 
@@ -78,7 +79,14 @@ impl StateDir {
             .and_then(|()| lock.rewind())
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(io)?;
-        Ok(StateDir { path: path.to_path_buf(), _lock: lock })
+        let is_same_boot = note_boot(&path.join("boot")).map_err(io)?;
+        Ok(StateDir { path: path.to_path_buf(), is_same_boot, _lock: lock })
+    }
+
+    /// Whether the machine has run without a break since a daemon had the directory last: what that wrote is there then, synced
+    /// or not.
+    pub(super) fn is_same_boot(&self) -> bool {
+        self.is_same_boot
     }
 
     /// Where it is.
@@ -90,6 +98,14 @@ impl StateDir {
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Writes the kernel's number of this boot into file `path`, and answers whether it was there already (random(4)).
+fn note_boot(path: &Path) -> io::Result<bool> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let is_same = fs::read_to_string(path).is_ok_and(|last| last == boot);
+    fs::write(path, boot)?;
+    Ok(is_same)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ const SYNC: Duration = Duration::from_secs(5);
 /// How often `systemctl status` gets a new line.
 const TELL: Duration = Duration::from_secs(5);
 
-/// Syncs the catalog, moves its log into its database, and removes files that are doomed, for ever.
+/// Syncs the catalog and what was archived, and moves the catalog's log into its database, for ever.
 pub(super) async fn sync(catalog: Arc<Catalog>, cache: Arc<Cache>) {
     let mut interval = tokio::time::interval(SYNC);
     loop {
@@ -27,7 +27,10 @@ pub(super) async fn sync(catalog: Arc<Catalog>, cache: Arc<Cache>) {
             if let Err(error) = catalog.sync() {
                 log::error!("the catalog can't be synced: {error}");
             }
-            if let Err(error) = catalog.checkpoint().and_then(|_| cache.sweep()) {
+            if let Err(error) = cache.sync() {
+                log::error!("what was archived can't be synced, and will be later: {error}");
+            }
+            if let Err(error) = catalog.checkpoint() {
                 log::error!("the catalog can't be tidied: {error}");
             }
         });

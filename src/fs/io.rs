@@ -197,7 +197,7 @@ impl Fs {
         let begun = match self.catalog.begin_write(open.ino, fresh, start, now()) {
             Ok(begun) => begun,
             Err(error) => {
-                self.cache.discard(Some(fresh));
+                self.cache.discard(fresh);
                 return Err(error.into());
             }
         };
@@ -209,7 +209,7 @@ impl Fs {
             // It turned out to have a dirty file already (one that was sealed and reopened, emptied below).
             made => {
                 if made.is_some() {
-                    self.cache.discard(Some(fresh));
+                    self.cache.discard(fresh);
                 }
                 let file = self.store.file(begun.file)?;
                 set_mtime(&file, inode.mtime)?;
@@ -225,7 +225,9 @@ impl Fs {
         // Unlocked: a large file isn't removed, and closed for the last time, in a moment.
         drop(state);
         drop(before);
-        self.cache.discard(begun.freed);
+        if begun.freed.is_some() {
+            self.cache.doomed();
+        }
         Ok(writing)
     }
 

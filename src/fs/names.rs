@@ -110,7 +110,7 @@ impl Fs {
         let inode = match self.catalog.create_with(parent, name, new, &xattrs, now) {
             Ok(inode) => inode,
             Err(error) => {
-                self.cache.discard(Some(content));
+                self.cache.discard(content);
                 return Err(error.into());
             }
         };

@@ -182,15 +182,17 @@ impl Fs {
             }
         }
         self.sealed.notify_one();
-        freed.into_iter().for_each(|(_, file)| self.cache.discard(file));
+        if !freed.is_empty() {
+            self.cache.doomed();
+        }
         Ok(())
     }
 
     /// Forgets `ino` if it has no name.
     pub(super) fn forget(&self, ino: Ino) -> Result<()> {
-        if let Some((content, file)) = self.catalog.drop_orphan(ino, now())? {
+        if let Some((content, _)) = self.catalog.drop_orphan(ino, now())? {
             self.cache.remove(content);
-            self.cache.discard(file);
+            self.cache.doomed();
         }
         if self.may_have_xattrs(ino) && matches!(self.catalog.inode(ino), Err(crate::catalog::Error::NotFound)) {
             self.has_no_xattrs(ino);
@@ -207,11 +209,10 @@ impl Fs {
         let dirty = self.catalog.dirty()?;
         for batch in dirty.chunks(BATCH) {
             let seals: Vec<Seal> = batch.iter().map(|content| self.recovered(content)).collect::<Result<_>>()?;
-            for (_, freed) in self.catalog.seal(&seals)? {
-                self.cache.discard(freed);
-            }
+            self.catalog.seal(&seals)?;
         }
         self.sealed.notify_one();
+        self.cache.doomed();
         Ok(dirty.len())
     }
 

@@ -169,7 +169,7 @@ impl Recall {
         let file = made.await.map_err(std::io::Error::other)??;
         let id = self.catalog.begin_recall(content.id, fresh)?;
         if id != fresh {
-            self.cache.discard(Some(fresh));
+            self.cache.discard(fresh);
             return Err(Trouble::Later("another retrieval of it began at the same moment".into()));
         }
         Ok((id, Arc::new(file)))

@@ -8,6 +8,17 @@
 //! away: a file exists before a row names it, and is removed only after no row names it (it is *doomed* in the same
 //! transaction, so that a crash in between leaves a note). A file of which the catalog knows nothing is therefore either
 //! new and empty, or comes from a catalog that was lost: it is set aside by [`Store::sweep`], never deleted.
+//!
+//! A kill of the daemon leaves what it wrote, so that is all. A power cut leaves what was synced, and any part of the rest:
+//!
+//! - fsync of a file of the mount syncs its file here, that one's name, and the catalog's log, in this order;
+//! - a doomed file is removed after the log was synced that says so, or the row that still names it would come back
+//!   (`Cache::sweep`);
+//! - recalled bytes are synced before the row that says that they are there;
+//! - what is archived may never have been synced by anybody: until the cache has done it, a mark in its row tells a start after a
+//!   new boot not to trust it (`Cache::recover`).
+//!
+//! `tests/power` cuts at every moment.
 
 use std::collections::HashSet;
 use std::fs;
@@ -26,6 +37,8 @@ pub type FileId = i64;
 
 /// Files are spread over this many directories.
 const FAN_OUT: i64 = 256;
+/// How many files are synced one by one: that takes a disk some milliseconds each.
+const EACH: usize = 64;
 
 /// The directory of local bytes.
 #[derive(Debug)]
@@ -57,6 +70,10 @@ impl Store {
         builder.create(root)?;
         for n in 0..FAN_OUT {
             builder.create(root.join(format!("{n:02x}")))?;
+        }
+        // What is synced in them is on the disk only if they are.
+        for directory in [Some(root), root.parent()].into_iter().flatten() {
+            File::open(directory)?.sync_all()?;
         }
         Ok(Store { root: root.to_path_buf(), fresh: Mutex::new(Some(HashSet::new())) })
     }
@@ -90,6 +107,28 @@ impl Store {
     /// Makes the name of file `id` survive a power cut (its bytes are synced through the file itself).
     pub fn sync_name(&self, id: FileId) -> io::Result<()> {
         File::open(self.directory(id))?.sync_all()
+    }
+
+    /// Makes files survive a power cut, their names too; one that isn't there any more is no error. Takes as long as the disk takes
+    /// to write what it has to: for many files, that is all that anybody wrote to it.
+    pub fn sync(&self, files: &[FileId]) -> io::Result<()> {
+        if files.len() > EACH {
+            rustix::fs::syncfs(File::open(&self.root)?)?;
+            return Ok(());
+        }
+        for id in files {
+            match self.read(*id) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => file?.sync_data()?,
+            }
+            self.sync_name(*id)?;
+        }
+        Ok(())
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The room that is left on the disk.

@@ -378,7 +378,7 @@ impl Uploads {
         let content = &sealed.content;
         lock(&self.paused).remove(&content.vault);
         if self.catalog.archived(content.id, content.generation, &archive, catalog::now())? {
-            self.cache.insert(content.id, content.size);
+            self.cache.archived(content.id, content.size);
             self.archived.fetch_add(1, Ordering::Relaxed);
             self.archived_bytes.fetch_add(content.size, Ordering::Relaxed);
             log::debug!("archived {} as {}", show(&sealed.path), archive.archive_id);
