@@ -146,7 +146,15 @@ impl House {
     pub fn flush(&mut self, content: Option<ContentId>, wait: bool) {
         self.fs().settle().expect("settle");
         self.held = match self.held.take() {
-            None if !wait => Some(self.fake.hold(Op::Put)),
+            None if !wait => {
+                // Those that were let go last time have ended, and don't count as begun now.
+                let start = Instant::now();
+                while !self.live().uploads.active().is_empty() {
+                    assert!(start.elapsed() < PATIENCE, "what was let go doesn't end");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Some(self.fake.hold(Op::Put))
+            }
             _ => None,
         };
         let one = content.map(|content| [content]);
