@@ -95,7 +95,8 @@ impl Catalog {
     /// sealed one is reopened (its upload, if one is under way, will find that it isn't wanted any more); an archived
     /// one hands its file to a new content, `fresh`, and goes to the trash.
     ///
-    /// The caller makes sure that everything is local first, unless `start` is `Empty`.
+    /// # Errors
+    /// [`Error::NotLocal`], when some of the bytes that are to be kept aren't local; nothing is changed then.
     pub fn begin_write(&self, ino: Ino, fresh: ContentId, start: Start, now: i64) -> Result<Begun> {
         let keep = self.trash_keep;
         self.write(|tx| {
@@ -117,6 +118,8 @@ impl Catalog {
                     .execute([id])?;
                     Ok(Begun { content: id, file, fresh: false, freed: None })
                 }
+                // It was evicted after the caller looked.
+                Some(old) if start == Start::Keep && !old.is_local() => Err(Error::NotLocal),
                 old => {
                     insert_dirty(tx, fresh, vault, ino)?;
                     tx.prepare_cached("UPDATE inode SET content = ?2 WHERE ino = ?1")?

@@ -112,6 +112,9 @@ pub enum Error {
     /// Not at the root, where only vaults are (EPERM).
     #[error("only vaults can be at the root of the mount")]
     RootIsForVaults,
+    /// Bytes that are to stay aren't local, or not any more (EAGAIN).
+    #[error("not all of the file is local")]
+    NotLocal,
     /// The extended attribute isn't set (ENODATA).
     #[error("no such extended attribute")]
     NoXattr,

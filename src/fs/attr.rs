@@ -123,6 +123,12 @@ pub(super) fn nanos(seconds: i64, nanos: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
+/// The modification time of a file in the store.
+pub(super) fn modified(file: &File) -> Result<i64> {
+    let meta = file.metadata()?;
+    Ok(nanos(meta.mtime(), meta.mtime_nsec()))
+}
+
 /// Sets the modification time of a file in the store.
 pub(super) fn set_mtime(file: &File, mtime: i64) -> Result<()> {
     let distance = Duration::from_nanos(mtime.unsigned_abs());

@@ -60,6 +60,7 @@ impl Error {
                 catalog::Error::NotEmpty => Errno::ENOTEMPTY,
                 catalog::Error::NotDirectory => Errno::ENOTDIR,
                 catalog::Error::IsDirectory => Errno::EISDIR,
+                catalog::Error::NotLocal => Errno::EAGAIN,
                 catalog::Error::IntoItself => Errno::EINVAL,
                 catalog::Error::CrossVault => Errno::EXDEV,
                 catalog::Error::RootIsForVaults => Errno::EPERM,

@@ -12,6 +12,7 @@ use super::Error;
 use super::Fs;
 use super::Need;
 use super::Result;
+use super::attr::modified;
 use super::attr::set_mtime;
 use super::error::spool;
 use super::open::Bytes;
@@ -197,7 +198,12 @@ impl Fs {
         let begun = match self.catalog.begin_write(open.ino, fresh, start, now()) {
             Ok(begun) => begun,
             Err(error) => {
-                self.cache.discard(fresh);
+                if made.is_some() {
+                    self.cache.discard(fresh);
+                }
+                if let (catalog::Error::NotLocal, Some(id)) = (&error, inode.content) {
+                    return Err(Error::Cold(Need { content: id, first: 0, last: inode.size.saturating_sub(1) }));
+                }
                 return Err(error.into());
             }
         };
@@ -205,7 +211,13 @@ impl Fs {
             self.cache.remove(old);
         }
         let file = match made {
-            Some(file) if begun.fresh => file,
+            Some(file) if begun.fresh => {
+                // Both times are of the same tick of the file system's clock, and the bytes have changed all the same.
+                if modified(&file)? == inode.mtime {
+                    set_mtime(&file, now())?;
+                }
+                file
+            }
             // It turned out to have a dirty file already (one that was sealed and reopened, emptied below).
             made => {
                 if made.is_some() {
@@ -239,10 +251,13 @@ impl Fs {
         state.bytes = match self.catalog.inode(open.ino)?.content {
             None => Bytes::Empty,
             Some(id) => match self.catalog.content(id)? {
-                content if content.is_local() => {
-                    // `is_local` says that there is a file.
-                    Bytes::Clean(id, Arc::new(self.store.read(content.file.unwrap_or(id))?))
-                }
+                // `is_local` says that there is a file.
+                content if content.is_local() => match self.store.read(content.file.unwrap_or(id)) {
+                    Ok(file) => Bytes::Clean(id, Arc::new(file)),
+                    // It was evicted just now.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Bytes::Unknown,
+                    Err(error) => return Err(error.into()),
+                },
                 _ => Bytes::Unknown,
             },
         };

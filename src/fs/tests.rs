@@ -396,3 +396,49 @@ fn settled_while_it_is_synced() {
         house.close(&reader);
     }
 }
+
+/// Promise: a file that is evicted at the moment when somebody begins to write to it keeps its bytes: who writes waits for them.
+#[test]
+fn evicted_while_a_write_begins() {
+    let house = house();
+    let mut waited = 0;
+    for n in 0..300 {
+        let ino = house.write(&format!("{n}"), b"hello");
+        house.archive(false);
+        let content = house.fs.getattr(ino).expect("attributes").content.expect("content");
+        let opened = house.fs.open(ino, true).expect("open");
+        let start = std::sync::Barrier::new(2);
+        let written = std::thread::scope(|threads| {
+            threads.spawn(|| {
+                start.wait();
+                house.fs.cache.evict(content).expect("evict")
+            });
+            start.wait();
+            house.fs.write(opened.handle, 5, b"!")
+        });
+        match written {
+            Ok(()) => assert_eq!(house.fs.read(opened.handle, 0, 10).expect("read"), b"hello!", "{n}"),
+            Err(Error::Cold(need)) => {
+                assert_eq!((need.content, need.first, need.last), (content, 0, 4));
+                assert_eq!(house.fs.getattr(ino).expect("attributes").content, Some(content), "nothing has changed");
+                waited += 1;
+            }
+            Err(error) => panic!("{n}: {error}"),
+        }
+        house.close(&opened);
+    }
+    println!("{waited} of 300 were too late");
+}
+
+/// Promise: truncating a file changes its modification time, however soon after the last change.
+#[test]
+fn truncated_at_once() {
+    let house = house();
+    for n in 0..200 {
+        let ino = house.write(&format!("{n}"), b"hello");
+        let before = house.fs.getattr(ino).expect("attributes").mtime;
+        house.fs.setattr(ino, Changes::default(), Some(0)).expect("truncate");
+        let after = house.fs.getattr(ino).expect("attributes").mtime;
+        assert_ne!(before, after, "{n}");
+    }
+}
