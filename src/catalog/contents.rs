@@ -101,6 +101,7 @@ impl Catalog {
         let keep = self.trash_keep;
         self.write(|tx| {
             let inode = names::inode(tx, ino)?;
+            names::refuse_own(&inode)?;
             let vault = inode.vault.ok_or(Error::NotFound)?;
             let old = match inode.content {
                 None => None,

@@ -37,6 +37,11 @@ impl Counter {
         Ok(counter)
     }
 
+    /// Gives out nothing below `next` any more.
+    pub(super) fn raise(&self, next: i64) {
+        self.next.fetch_max(next, Ordering::Relaxed);
+    }
+
     /// Makes sure that the next transaction finds enough numbers that are reserved.
     pub(super) fn reserve(&self, conn: &Connection) -> Result<()> {
         let next = self.next.load(Ordering::Relaxed);

@@ -11,12 +11,16 @@
 //! mutex is the innermost lock of the house: nothing else is ever locked while it is held.
 
 mod archives;
+mod check;
 mod contents;
 mod counter;
+mod graft;
 mod jobs;
 mod names;
+mod own;
 mod schema;
 mod trash;
+mod tree;
 mod types;
 mod vaults;
 mod xattrs;
@@ -27,6 +31,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -42,6 +48,7 @@ pub use contents::Begun;
 pub use contents::Seal;
 pub use contents::Sealed;
 pub use contents::Start;
+pub use graft::Grafted;
 pub use jobs::Job;
 pub use jobs::JobState;
 pub use jobs::Waiting;
@@ -49,8 +56,13 @@ pub use names::Entry;
 pub use names::NewInode;
 pub use names::Removed;
 pub use names::RenameMode;
+pub use own::OwnFile;
 pub use schema::ROOT;
 pub use trash::Trashed;
+pub use tree::Node;
+pub use tree::NodeArchive;
+pub use tree::NodeContent;
+pub use tree::Tree;
 pub use types::Archive;
 pub use types::ArchiveRow;
 pub use types::Changes;
@@ -60,6 +72,7 @@ pub use types::FileId;
 pub use types::Ino;
 pub use types::Inode;
 pub use types::Kind;
+pub use types::OWN_DIRECTORY;
 pub use types::Present;
 pub use types::State;
 pub use types::VaultId;
@@ -81,6 +94,10 @@ pub struct Catalog {
     wal: File,
     wal_path: PathBuf,
     counter: Counter,
+    /// Its file, for further connections.
+    path: PathBuf,
+    /// How many transactions have changed something since it was opened.
+    writes: AtomicU64,
     /// How long a deleted file's archive is kept at least.
     trash_keep: Duration,
 }
@@ -115,6 +132,9 @@ pub enum Error {
     /// Bytes that are to stay aren't local, or not any more (EAGAIN).
     #[error("not all of the file is local")]
     NotLocal,
+    /// It is glacierfs's own, and nobody else's to change (EPERM).
+    #[error("it belongs to glacierfs itself")]
+    Own,
     /// The extended attribute isn't set (ENODATA).
     #[error("no such extended attribute")]
     NoXattr,
@@ -186,8 +206,16 @@ impl Catalog {
             .append(true)
             .open(&wal_path)
             .map_err(|source| Error::Io { path: wal_path.clone(), source })?;
-        let (conn, checkpointer) = (Mutex::new(conn), Mutex::new(checkpointer));
-        Ok(Catalog { conn, checkpointer, wal, wal_path, counter, trash_keep })
+        Ok(Catalog {
+            conn: Mutex::new(conn),
+            checkpointer: Mutex::new(checkpointer),
+            wal,
+            wal_path,
+            counter,
+            path: path.to_path_buf(),
+            writes: AtomicU64::new(0),
+            trash_keep,
+        })
     }
 
     /// Makes every operation that has returned survive a power cut. Takes as long as the disk takes to sync.
@@ -223,7 +251,13 @@ impl Catalog {
         let transaction = OpenTransaction::begin(&conn)?;
         let answer = operation(&conn)?;
         transaction.commit()?;
+        self.writes.fetch_add(1, Ordering::Relaxed);
         Ok(answer)
+    }
+
+    /// How many operations have changed something since the catalog was opened.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
     }
 
     /// Runs a query. It sees every committed operation.

@@ -16,6 +16,8 @@ use super::types::INODE;
 use super::types::Ino;
 use super::types::Inode;
 use super::types::Kind;
+use super::types::OWN;
+use super::types::OWN_DIRECTORY;
 use super::xattrs;
 
 /// An inode that is about to be.
@@ -90,16 +92,22 @@ impl Catalog {
     }
 
     /// Up to `limit` entries of directory `dir` that come after `cookie` (0: from the start), in the order they came to
-    /// be. An entry keeps its cookie while it stays in its directory, so a stream neither misses nor repeats it.
+    /// be. An entry keeps its cookie while it stays in its directory, so a stream neither misses nor repeats it. glacierfs's
+    /// own directory isn't listed.
     pub fn readdir(&self, dir: Ino, cookie: u64, limit: usize) -> Result<Vec<Entry>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!(
                 "SELECT d.cookie, d.name, {INODE} FROM dentry d JOIN inode i ON i.ino = d.ino
-                 WHERE d.parent = ?1 AND d.cookie > ?2 ORDER BY d.cookie LIMIT ?3"
+                 WHERE d.parent = ?1 AND d.cookie > ?2 AND NOT (d.name = ?4 AND i.mode & ?5) ORDER BY d.cookie LIMIT ?3"
             ))?;
-            let rows = statement.query_map(params![dir as i64, cookie as i64, limit as i64], |row| {
-                Ok(Entry { cookie: row.get::<_, i64>(0)? as u64, name: row.get(1)?, inode: Inode::from_row(row, 2)? })
-            })?;
+            let rows =
+                statement.query_map(params![dir as i64, cookie as i64, limit as i64, OWN_DIRECTORY, OWN], |row| {
+                    Ok(Entry {
+                        cookie: row.get::<_, i64>(0)? as u64,
+                        name: row.get(1)?,
+                        inode: Inode::from_row(row, 2)?,
+                    })
+                })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -125,7 +133,9 @@ impl Catalog {
             if parent == ROOT {
                 return Err(Error::RootIsForVaults);
             }
-            let made = insert(tx, &directory(tx, parent)?, name, new, now)?;
+            let dir = directory(tx, parent)?;
+            refuse_own_name(tx, &dir, name)?;
+            let made = insert(tx, &dir, name, new, now)?;
             for (name, value) in xattrs {
                 xattrs::put(tx, made.ino, name, value)?;
             }
@@ -144,6 +154,8 @@ impl Catalog {
             }
             let dir = directory(tx, parent)?;
             let found = inode(tx, ino)?;
+            refuse_own(&found)?;
+            refuse_own_name(tx, &dir, name)?;
             if found.is_dir() {
                 return Err(Error::IsDirectory);
             }
@@ -172,6 +184,7 @@ impl Catalog {
             if found.is_dir() {
                 return Err(Error::IsDirectory);
             }
+            refuse_own(&found)?;
             lose_name(tx, parent, name, &found, now)
         })
     }
@@ -189,6 +202,7 @@ impl Catalog {
             if !found.is_dir() {
                 return Err(Error::NotDirectory);
             }
+            refuse_own(&found)?;
             if !is_empty(tx, found.ino)? {
                 return Err(Error::NotEmpty);
             }
@@ -260,7 +274,9 @@ impl Catalog {
                 now,
                 changes.drop_set_ids
             ])?;
-            inode(tx, ino)
+            let changed = inode(tx, ino)?;
+            refuse_own(&changed)?;
+            Ok(changed)
         })
     }
 
@@ -382,6 +398,20 @@ pub(super) fn path(conn: &Connection, ino: Ino, base: Ino) -> Result<Option<Vec<
     Ok(Some(components.join(&b'/')))
 }
 
+/// Refuses to change what is glacierfs's own.
+pub(super) fn refuse_own(inode: &Inode) -> Result<()> {
+    if inode.is_own() { Err(Error::Own) } else { Ok(()) }
+}
+
+/// Refuses the name `name` in `dir` to everybody but glacierfs, if it is one of its own.
+fn refuse_own_name(conn: &Connection, dir: &Inode, name: &[u8]) -> Result<()> {
+    if is_own_name(conn, dir, name)? { Err(Error::Own) } else { Ok(()) }
+}
+
+fn is_own_name(conn: &Connection, dir: &Inode, name: &[u8]) -> Result<bool> {
+    Ok(dir.is_own() || name == OWN_DIRECTORY && parent(conn, dir.ino)? == ROOT)
+}
+
 /// Makes a new inode under a new name in `dir`, or says [`Error::Exists`].
 pub(super) fn insert(tx: &Connection, dir: &Inode, name: &[u8], new: NewInode, now: i64) -> Result<Inode> {
     let is_dir = Kind::of(new.mode) == Some(Kind::Directory);
@@ -401,7 +431,11 @@ pub(super) fn insert(tx: &Connection, dir: &Inode, name: &[u8], new: NewInode, n
         content: new.content,
         target: new.target.map(<[u8]>::to_vec),
     };
-    if dir.mode & libc::S_ISGID != 0 {
+    let own = is_own_name(tx, dir, name)?;
+    if own {
+        made.mode = made.mode & libc::S_IFMT | if is_dir { 0o500 } else { 0o400 } | OWN;
+    }
+    if dir.mode & libc::S_ISGID != 0 && !own {
         made.gid = dir.gid;
         if is_dir {
             made.mode |= libc::S_ISGID;
@@ -430,12 +464,14 @@ pub(super) fn insert(tx: &Connection, dir: &Inode, name: &[u8], new: NewInode, n
     add_dentry(tx, dir.ino, name, made.ino)?;
     // A file is born by the clock of its file in the store, which ticks more slowly than ours: the directory's times neither
     // stand still nor go back for it.
-    touch(tx, dir.ino, i64::from(is_dir), now.max(super::types::now()))?;
+    if !own {
+        touch(tx, dir.ino, i64::from(is_dir), now.max(super::types::now()))?;
+    }
     Ok(made)
 }
 
 /// Gives `ino` a name, or says [`Error::Exists`].
-fn add_dentry(tx: &Connection, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
+pub(super) fn add_dentry(tx: &Connection, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
     let mut statement =
         tx.prepare_cached("INSERT INTO dentry (parent, name, ino, cookie) VALUES (?1, ?2, ?3, next_id())")?;
     match statement.execute(params![parent as i64, name, ino as i64]) {
@@ -465,7 +501,7 @@ fn set_ctime(tx: &Connection, ino: Ino, now: i64) -> Result<()> {
 }
 
 /// Takes the name `name` in `parent` from `found`, and records the path of one that has no other.
-fn lose_name(tx: &Connection, parent: Ino, name: &[u8], found: &Inode, now: i64) -> Result<Removed> {
+pub(super) fn lose_name(tx: &Connection, parent: Ino, name: &[u8], found: &Inode, now: i64) -> Result<Removed> {
     let is_dir = found.is_dir();
     let orphan = is_dir || found.nlink <= 1;
     if orphan {
@@ -508,6 +544,8 @@ fn rename(tx: &Connection, from: (Ino, &[u8]), to: (Ino, &[u8]), mode: RenameMod
     let moved = find(tx, from.0, from.1)?.ok_or(Error::NotFound)?;
     let to_dir = directory(tx, to.0)?;
     let target = find(tx, to.0, to.1)?;
+    refuse_own(&moved)?;
+    refuse_own_name(tx, &to_dir, to.1)?;
     if moved.vault != to_dir.vault {
         return Err(Error::CrossVault);
     }

@@ -7,6 +7,13 @@ use rusqlite::Row;
 
 use crate::util::size::MIB;
 
+/// The directory in each vault that is glacierfs's own. It isn't listed, and only glacierfs itself changes what is in it.
+pub const OWN_DIRECTORY: &[u8] = b".glacierfs";
+/// A bit beside those of `st_mode` in an inode's mode: it is glacierfs's own.
+pub(super) const OWN: u32 = 1 << 16;
+/// The same of a snapshot: this catalog has what is in it, since it wrote it or took it over.
+pub(super) const KNOWN: u32 = 1 << 17;
+
 /// An inode number; the root of the mount is [`super::ROOT`].
 pub type Ino = u64;
 /// A vault's row.
@@ -121,6 +128,11 @@ impl Inode {
         self.kind() == Kind::Directory
     }
 
+    /// Whether it is in the directory that is glacierfs's own, or that directory itself.
+    pub fn is_own(&self) -> bool {
+        self.mode & OWN != 0
+    }
+
     /// Reads the columns of [`INODE`], the first of which is column number `at`.
     pub(super) fn from_row(row: &Row, at: usize) -> rusqlite::Result<Self> {
         Ok(Inode {
@@ -172,7 +184,7 @@ pub enum State {
 }
 
 impl State {
-    fn of(number: i64) -> Self {
+    pub(super) fn of(number: i64) -> Self {
         match number {
             0 => State::Dirty,
             1 => State::Sealed,

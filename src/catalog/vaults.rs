@@ -1,5 +1,6 @@
 //! Vaults: the directories at the root of the mount.
 
+use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
 use rusqlite::Row;
 use rusqlite::params;
@@ -9,6 +10,7 @@ use super::Error;
 use super::Result;
 use super::names;
 use super::names::NewInode;
+use super::own;
 use super::schema::ROOT;
 use super::types::Ino;
 use super::types::Inode;
@@ -46,11 +48,7 @@ const VAULT: &str = "SELECT id, name, root, arn, inventory_date FROM vault";
 impl Catalog {
     /// All vaults, by name.
     pub fn vaults(&self) -> Result<Vec<Vault>> {
-        self.read(|conn| {
-            let mut statement = conn.prepare_cached(&format!("{VAULT} ORDER BY name"))?;
-            let rows = statement.query_map([], Vault::from_row)?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        self.read(all)
     }
 
     /// The vault called `name`.
@@ -89,7 +87,7 @@ impl Catalog {
         })
     }
 
-    /// Whether the vault's directory has entries.
+    /// Whether the vault's directory has no entries but glacierfs's own.
     pub fn vault_is_empty(&self, vault: &Vault) -> Result<bool> {
         Ok(self.readdir(vault.root, 0, 1)?.is_empty())
     }
@@ -102,6 +100,7 @@ impl Catalog {
         self.write(|tx| {
             let mut statement = tx.prepare_cached(&format!("{VAULT} WHERE name = ?1"))?;
             let vault = statement.query_row([name], Vault::from_row)?;
+            own::remove_all(tx, vault.root)?;
             if tx.prepare_cached("SELECT 1 FROM dentry WHERE parent = ?1 LIMIT 1")?.exists([vault.root as i64])? {
                 return Err(Error::NotEmpty);
             }
@@ -136,4 +135,10 @@ impl Catalog {
             Ok(())
         })
     }
+}
+
+pub(super) fn all(conn: &Connection) -> Result<Vec<Vault>> {
+    let mut statement = conn.prepare_cached(&format!("{VAULT} ORDER BY name"))?;
+    let rows = statement.query_map([], Vault::from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -9,6 +9,7 @@ use rusqlite::params;
 use super::Catalog;
 use super::Error;
 use super::Result;
+use super::names;
 use super::types::Ino;
 
 /// What setxattr(2) does about an attribute that exists, or doesn't.
@@ -59,6 +60,7 @@ impl Catalog {
     /// [`Error::Exists`] and [`Error::NoXattr`], as `mode` says; [`Error::TooManyXattrs`].
     pub fn set_xattr(&self, ino: Ino, name: &[u8], value: &[u8], mode: XattrMode, now: i64) -> Result<()> {
         self.write(|tx| {
+            names::refuse_own(&names::inode(tx, ino)?)?;
             let exists = tx
                 .prepare_cached("SELECT 1 FROM xattr WHERE ino = ?1 AND name = ?2")?
                 .exists(params![ino as i64, name])?;
@@ -84,6 +86,7 @@ impl Catalog {
     /// Sets attribute `name` of inode `ino`, or removes it, and gives the inode the permission bits `mode`, if that is some.
     pub fn set_acl(&self, ino: Ino, name: &[u8], value: Option<&[u8]>, mode: Option<u32>, now: i64) -> Result<()> {
         self.write(|tx| {
+            names::refuse_own(&names::inode(tx, ino)?)?;
             match value {
                 Some(value) => put(tx, ino, name, value)?,
                 None => {
@@ -106,6 +109,7 @@ impl Catalog {
     /// [`Error::NoXattr`].
     pub fn remove_xattr(&self, ino: Ino, name: &[u8], now: i64) -> Result<()> {
         self.write(|tx| {
+            names::refuse_own(&names::inode(tx, ino)?)?;
             let gone = tx
                 .prepare_cached("DELETE FROM xattr WHERE ino = ?1 AND name = ?2")?
                 .execute(params![ino as i64, name])?;

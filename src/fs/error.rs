@@ -63,7 +63,7 @@ impl Error {
                 catalog::Error::NotLocal => Errno::EAGAIN,
                 catalog::Error::IntoItself => Errno::EINVAL,
                 catalog::Error::CrossVault => Errno::EXDEV,
-                catalog::Error::RootIsForVaults => Errno::EPERM,
+                catalog::Error::RootIsForVaults | catalog::Error::Own => Errno::EPERM,
                 catalog::Error::NoXattr => Errno::ENODATA,
                 catalog::Error::Full | catalog::Error::TooManyXattrs => Errno::ENOSPC,
                 catalog::Error::Io { source, .. } => source.raw_os_error().map_or(Errno::EIO, Errno::from_raw),

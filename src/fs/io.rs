@@ -39,6 +39,9 @@ impl Fs {
         if inode.kind() != Kind::File {
             return Err(Errno::EINVAL.into());
         }
+        if writes && inode.is_own() {
+            return Err(Errno::EPERM.into());
+        }
         if let Some(id) = inode.content {
             self.cache.touch(id);
         }
