@@ -15,6 +15,7 @@ pub mod glacier;
 pub mod recall;
 pub mod server;
 pub mod service;
+pub mod snapshot;
 pub mod store;
 pub mod upload;
 pub mod util;

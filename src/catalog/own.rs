@@ -21,6 +21,7 @@ use super::types::FileId;
 use super::types::Ino;
 use super::types::KNOWN;
 use super::types::Kind;
+use super::types::OWN;
 use super::types::OWN_DIRECTORY;
 use super::types::VaultId;
 
@@ -108,6 +109,25 @@ impl Catalog {
             let mut statement = tx.prepare_cached("UPDATE inode SET mode = mode | ?2 WHERE ino = ?1")?;
             for ino in files {
                 statement.execute(params![*ino as i64, KNOWN])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets the snapshots of a vault, whose archives are gone.
+    pub fn remove_snapshots(&self, vault: VaultId) -> Result<()> {
+        self.write(|tx| {
+            let archives: Vec<i64> = tx
+                .prepare_cached(
+                    "SELECT c.archive FROM content c JOIN inode i ON i.content = c.id
+                     WHERE c.vault = ?1 AND i.mode & ?2 AND c.archive IS NOT NULL",
+                )?
+                .query_map(params![vault, OWN], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            remove_all(tx, root(tx, vault)?)?;
+            for archive in archives {
+                tx.execute("DELETE FROM job WHERE archive = ?1", [archive])?;
+                tx.execute("DELETE FROM archive WHERE id = ?1", [archive])?;
             }
             Ok(())
         })

@@ -4,6 +4,7 @@
 mod archive;
 mod ask;
 mod capacity;
+mod catalog;
 mod completions;
 mod config;
 mod download;
@@ -25,6 +26,7 @@ mod restore;
 mod serve;
 mod service;
 mod settings;
+mod snapshot;
 mod status;
 mod umount;
 mod upload;
@@ -81,7 +83,9 @@ enum Commands {
     Upload(upload::Upload),
     Policy(policy::Policy),
     Capacity(capacity::Capacity),
+    Snapshot(snapshot::Snapshot),
     Rebuild(rebuild::Rebuild),
+    Catalog(catalog::Catalog),
     Serve(serve::Serve),
     Config(config::Config),
     Completions(completions::Completions),
@@ -131,7 +135,9 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Upload(upload) => upload.run(),
         Commands::Policy(policy) => policy.run(),
         Commands::Capacity(capacity) => capacity.run(),
+        Commands::Snapshot(snapshot) => snapshot.run(),
         Commands::Rebuild(rebuild) => rebuild.run(),
+        Commands::Catalog(catalog) => catalog.run(),
         Commands::Serve(serve) => serve.run(),
         Commands::Config(config) => config.run(),
         Commands::Completions(completions) => completions.run(),

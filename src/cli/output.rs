@@ -17,6 +17,7 @@ use super::exit::Failure;
 use crate::control::wire::Failure as FileFailure;
 use crate::control::wire::Inventory;
 use crate::control::wire::InventoryState;
+use crate::control::wire::SnapshotReport;
 use crate::util::size;
 
 /// Most failures that a command lists by name.
@@ -161,6 +162,26 @@ pub fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
+/// What came of a snapshot on a rebuild.
+fn snapshot_report(report: &SnapshotReport) -> String {
+    let mut text: String =
+        report.damaged.iter().map(|damaged| format!("  a snapshot can't be used: {damaged}\n")).collect();
+    if let Some(name) = &report.name {
+        text.push_str(&format!("  from snapshot {name} with {}:\n", count(report.entries, "entry", "entries")));
+        for (n, meaning) in [
+            (report.restored, "are here again"),
+            (report.same, "were here already"),
+            (report.taken, "aren't, since something else has their place (the log names some)"),
+            (report.lost, "are lost, since they weren't archived then or later (the log names some)"),
+        ] {
+            if n > 0 {
+                text.push_str(&format!("    {n} {meaning}\n"));
+            }
+        }
+    }
+    text
+}
+
 /// What an inventory told, in a few lines.
 pub fn inventory(inventory: &Inventory) -> String {
     let vault = &inventory.vault;
@@ -187,6 +208,7 @@ pub fn inventory(inventory: &Inventory) -> String {
                     text.push_str(&format!("  {n} {meaning}\n"));
                 }
             }
+            text.push_str(&report.snapshot.map(|snapshot| snapshot_report(&snapshot)).unwrap_or_default());
             text
         }
     }

@@ -13,13 +13,17 @@ use crate::control::wire::InventoryState;
 
 /// Rebuild a lost catalog from the vaults
 ///
-/// Takes the inventory of every vault of the account and makes files of all archives that the catalog doesn't know, by
-/// the names, sizes, times and modes in their descriptions. It is safe at any time: what is known stays as it is.
+/// Takes the inventory of every vault of the account. Where a vault has a snapshot that the catalog doesn't know, that is
+/// recalled, and the tree comes back as it was then; all other archives become files by the names, sizes, times and
+/// modes in their descriptions. It is safe at any time: what is there stays as it is.
 #[derive(Debug, clap::Args)]
 pub struct Rebuild {
     /// Start it and don't wait; asked again later, the jobs are adopted
     #[arg(long)]
     no_wait: bool,
+    /// Don't recall snapshots: go by the archives' descriptions alone
+    #[arg(long)]
+    no_snapshot: bool,
     /// Give up waiting after this long
     #[arg(long, value_name = "DURATION", value_parser = ask::duration, conflicts_with = "no_wait")]
     timeout: Option<Duration>,
@@ -34,12 +38,12 @@ impl Rebuild {
         ask::ask(&mount, async |client, _| {
             let spinner = output::spinner();
             let patience = Patience::new(self.timeout);
-            let mut vaults = client.rebuild().await?;
+            let mut vaults = client.rebuild(!self.no_snapshot).await?;
             while waiting(&vaults) > 0 && !self.no_wait {
                 let left = || format!("waiting for {} of {} inventories", waiting(&vaults), vaults.len());
                 spinner.set_message(left());
                 patience.wait(left).await?;
-                vaults = client.rebuild().await?;
+                vaults = client.rebuild(!self.no_snapshot).await?;
             }
             spinner.finish_and_clear();
             let (failed, rest): (Vec<_>, Vec<_>) =

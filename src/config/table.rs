@@ -208,6 +208,11 @@ settings! {
         /// How long the archive of a deleted or replaced file is kept before it is deleted.
         "trash-keep" => trash_keep: Duration, Duration, "DURATION", value::duration, Default::Fixed("30days"),
             "0, or a time with its unit such as 10s, 90min, 6h or 2days";
+
+        /// How long nothing must have changed before a snapshot of each vault's tree goes into the vault; "off" makes none. Between
+        /// two lie four times that at least, and 96 times that at most while something changes.
+        "snapshot-delay" => snapshot_delay: Option<Duration>, Duration, "DURATION", value::duration_or_off, Default::Fixed("15min"),
+            "\"off\", or a time above 0 with its unit such as 10s, 90min, 6h or 2days";
     }
 
     "Recalling" {

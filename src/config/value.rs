@@ -39,6 +39,15 @@ pub(super) fn path(text: &str) -> Option<PathBuf> {
 }
 
 /// A mount point's real path, as the kernel's mount table shows it. The last part isn't looked at when that fails,
+/// A time above zero; `off` is none.
+pub fn duration_or_off(text: &str) -> Option<Option<Duration>> {
+    match text {
+        "off" => Some(None),
+        "none" => None,
+        _ => duration_or_none(text),
+    }
+}
+
 /// as it does for a dead mount ("Transport endpoint is not connected").
 pub fn mountpoint(text: &str) -> Option<PathBuf> {
     let path = path(text)?;

@@ -142,10 +142,15 @@ impl Client {
     }
 
     /// As [`Client::inventory`], for every vault of the account.
-    pub async fn rebuild(&self) -> Result<Vec<Inventory>, Error> {
-        let inventories: Inventories =
-            self.decoded(self.send(Method::POST, "/v1/rebuild", Bytes::new()).await?).await?;
+    /// With `snapshots`, trees come back from the vaults' newest snapshots first.
+    pub async fn rebuild(&self, snapshots: bool) -> Result<Vec<Inventory>, Error> {
+        let inventories: Inventories = self.post("/v1/rebuild", &Rebuild { snapshots }).await?;
         Ok(inventories.vaults)
+    }
+
+    /// Takes snapshots of vaults (none: of all).
+    pub async fn snapshot(&self, vaults: Vec<String>, full: bool) -> Result<Snapshots, Error> {
+        self.post("/v1/snapshot", &Snapshot { vaults, full }).await
     }
 
     /// Asks for a clean stop: unmount, wait at most this many seconds for uploads (none: as configured), exit.
@@ -294,7 +299,7 @@ mod tests {
         let refused = client.delete_vault("photos").await.expect_err("a conflict");
         assert!(matches!(refused, Error::Refused { kind: ErrorKind::Conflict, .. }));
         assert_eq!(refused.to_string(), "vault photos isn't empty");
-        for error in [client.rebuild().await.err(), client.status().await.err()] {
+        for error in [client.rebuild(true).await.err(), client.status().await.err()] {
             let message = error.expect("a version mismatch").to_string();
             assert!(message.starts_with("the daemon is version 0.0.1 and this command"), "{message}");
         }

@@ -490,6 +490,66 @@ pub struct Report {
     pub duplicates: u64,
     /// Archives in the catalog that the inventory doesn't name.
     pub missing: u64,
+    /// On a rebuild, what came of the vault's newest snapshot, if it has one that the catalog didn't know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotReport>,
+}
+
+/// What came of a snapshot on a rebuild.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotReport {
+    /// The snapshot that was used; none when none could be.
+    pub name: Option<String>,
+    /// Files, directories, links and devices in it.
+    pub entries: u64,
+    /// Of them, those that are here again.
+    pub restored: u64,
+    /// Of them, those that were here already.
+    pub same: u64,
+    /// Of them, those whose place something else has.
+    pub taken: u64,
+    /// Of them, files that were never archived.
+    pub lost: u64,
+    /// Newer snapshots that can't be used, each with the reason.
+    pub damaged: Vec<String>,
+}
+
+/// `POST /v1/rebuild`: the request.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// Whether trees come back from snapshots.
+    pub snapshots: bool,
+}
+
+/// `POST /v1/snapshot`: the request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The vaults; none: all.
+    pub vaults: Vec<String>,
+    /// Whether full ones are wanted.
+    pub full: bool,
+}
+
+/// `POST /v1/snapshot`: the answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshots {
+    /// One for each vault that was asked for.
+    pub snapshots: Vec<TakenSnapshot>,
+}
+
+/// What became of a vault's snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakenSnapshot {
+    /// The vault.
+    pub vault: String,
+    /// Its path from the mount's root; none when nothing has changed since the last one.
+    pub path: Option<PathText>,
+    /// Whether it says everything.
+    pub full: bool,
+    /// Files, directories, links and devices that it tells of.
+    pub entries: u64,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 /// `POST /v1/stop`.

@@ -10,6 +10,7 @@
 pub mod ready;
 
 mod connect;
+pub mod local;
 mod state;
 mod tasks;
 
@@ -48,6 +49,8 @@ use crate::server::ServerConfig;
 use crate::service::ArchiveService;
 use crate::service::Glacier;
 use crate::service::Kind;
+use crate::snapshot;
+use crate::snapshot::Snapshots;
 use crate::store::Store;
 use crate::upload;
 use crate::upload::Uploads;
@@ -140,7 +143,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         }
     }
     let mut signals = Signals::new()?;
-    let catalog = Arc::new(Catalog::open(&state.file("catalog.db"), config.trash_keep)?);
+    let catalog = Arc::new(Catalog::open(&state.file(local::CATALOG), config.trash_keep)?);
     let store_dir = state.file("store");
     let store = Store::open(&store_dir).map_err(|error| Error::Failed(format!("{}: {error}", store_dir.display())))?;
     let store = Arc::new(store);
@@ -169,9 +172,12 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         may_make_room: Arc::new(move || making_room.may_progress()),
         control: state.file(control::SOCKET),
     };
-    let fs = Arc::new(Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed, settings)?);
+    let fs = Arc::new(Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed.clone(), settings)?);
     let settings = recall::Settings { window: config.recall_window, tier: config.tier };
     let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), service.clone(), settings));
+    let settings = snapshot::Settings::new(state.path(), config.snapshot_delay, Clock::real());
+    let snapshots = Snapshots::new(catalog.clone(), store.clone(), fs.clone(), recall.clone(), sealed, settings);
+    let snapshots = Arc::new(snapshots);
     let vaults = Arc::new(Vaults::new(catalog.clone(), service, state.path().to_owned()));
 
     first_contact(&catalog, &vaults).await?;
@@ -223,6 +229,8 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     };
     let (mounted, mut ended) = fuse::mount(&config.mountpoint, options, shared)?;
     vaults.on_change(mounted.invalidator());
+    vaults.restore_with(snapshots.clone());
+    snapshots.on_change(mounted.invalidator());
     log::info!("{} is mounted at {}", endpoint, config.mountpoint.display());
 
     let (end_uploads, uploads_end) = watch::channel(false);
@@ -231,6 +239,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         rest: vec![
             tokio::spawn(recall.clone().run(stopping.clone())),
             tokio::spawn(vaults.clone().run()),
+            tokio::spawn(snapshots.clone().run()),
             tokio::spawn(tasks::sync(catalog.clone(), cache.clone())),
             tokio::spawn(fs.clone().settle_always()),
             tokio::spawn(cache.clone().sweep_always()),
@@ -250,6 +259,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         uploads: uploads.clone(),
         recall,
         vaults,
+        snapshots,
         stop: asked_to_stop.clone(),
     };
     let control = tokio::spawn(control::server::serve(listener, Arc::new(daemon)));

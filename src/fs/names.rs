@@ -140,6 +140,12 @@ impl Fs {
         self.after(removed)
     }
 
+    /// As [`Fs::unlink`], for a snapshot, which only glacierfs itself removes.
+    pub fn unlink_snapshot(&self, parent: Ino, name: &[u8]) -> Result<()> {
+        let removed = self.catalog.unlink_snapshot(parent, name, now())?;
+        self.after(removed)
+    }
+
     /// Removes an empty directory below a vault's.
     pub fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<()> {
         let removed = self.catalog.rmdir(parent, name, now())?;

@@ -89,6 +89,12 @@ impl Fs {
         }
     }
 
+    /// `ino` has got attributes otherwise than through here.
+    pub fn learn_xattrs(&self, ino: Ino) {
+        self.has_xattrs(ino);
+        self.not_plain(ino);
+    }
+
     pub(super) fn may_have_xattrs(&self, ino: Ino) -> bool {
         self.with_xattrs.lock().unwrap_or_else(PoisonError::into_inner).contains(&ino)
     }

@@ -86,6 +86,14 @@ impl Store {
         File::options().read(true).write(true).create_new(true).mode(0o600).open(self.path(id))
     }
 
+    /// Makes the file at `path`, on the same disk, file `id` too: both names are of the same bytes.
+    pub fn link(&self, id: FileId, path: &Path) -> io::Result<()> {
+        if let Some(fresh) = self.fresh().as_mut() {
+            fresh.insert(id);
+        }
+        fs::hard_link(path, self.path(id))
+    }
+
     /// Opens file `id` for reading and writing.
     pub fn file(&self, id: FileId) -> io::Result<File> {
         File::options().read(true).write(true).open(self.path(id))

@@ -11,11 +11,13 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 
 use super::Error;
+use super::SnapshotReport;
 use super::Vaults;
 use super::listed::Listed;
 use super::listed::short;
 use crate::catalog::Adopted;
 use crate::catalog::KnownArchive;
+use crate::catalog::OWN_DIRECTORY;
 use crate::catalog::Vault;
 use crate::catalog::now;
 use crate::fs::Invalidate;
@@ -51,6 +53,10 @@ pub struct Inventory {
     pub eta: Option<Timestamp>,
     /// When the inventory was taken.
     pub date: Option<String>,
+    /// What came of the newest snapshot, on a rebuild.
+    pub snapshot: Option<SnapshotReport>,
+    /// Whether the tree is to come from the newest snapshot first.
+    restore: bool,
 }
 
 /// How far an inventory is.
@@ -82,11 +88,12 @@ pub struct Report {
 impl Vaults {
     /// Starts the inventories of the vaults `names`, or reports on those that were started. Ended ones are reported until
     /// all of `names` have ended, so that whoever asks for several sees the result of each; the call that sees the last one
-    /// end reports on all for the last time, and the next call starts others.
+    /// end reports on all for the last time, and the next call starts others. With `restore`, trees come back from their vaults'
+    /// newest snapshots first, unless the inventory is through already.
     ///
     /// # Errors
     /// [`Error::Missing`], the catalog's; nothing is started then.
-    pub fn inventory(&self, names: &[&str]) -> Result<Vec<Inventory>, Error> {
+    pub fn inventory(&self, names: &[&str], restore: bool) -> Result<Vec<Inventory>, Error> {
         for name in names {
             if self.catalog.vault(name)?.is_none() {
                 return Err(Error::Missing((*name).to_owned()));
@@ -102,12 +109,16 @@ impl Vaults {
                 started: None,
                 eta: None,
                 date: None,
+                snapshot: None,
+                restore,
             }
         };
-        let reports: Vec<Inventory> = names
-            .iter()
-            .map(|name| inventories.entry((*name).to_owned()).or_insert_with(|| start(name)).clone())
-            .collect();
+        let mut report = |name: &&str| {
+            let one = inventories.entry((*name).to_owned()).or_insert_with(|| start(name));
+            one.restore |= restore;
+            one.clone()
+        };
+        let reports: Vec<Inventory> = names.iter().map(&mut report).collect();
         if reports.iter().all(|one| !matches!(one.state, InventoryState::Waiting)) {
             inventories.retain(|name, _| !names.contains(&name.as_str()));
         }
@@ -169,10 +180,7 @@ impl Vaults {
                 break;
             }
         }
-        // A million archives take the catalog a while.
-        let (vaults, reconciled) = (self.clone(), vault.clone());
-        let report = tokio::task::spawn_blocking(move || vaults.reconcile(&reconciled, listed)).await;
-        let report = report.map_err(|error| broken(&error))??;
+        let report = self.bring_in(&vault, listed).await?;
         let date = date.map_or_else(|| "an unknown time".to_owned(), |date| date.to_string());
         self.catalog.inventory_reconciled(vault.id, &date)?;
         self.update(name, |one| one.date = Some(date.clone()));
@@ -236,19 +244,66 @@ impl Vaults {
         }
     }
 
-    fn reconcile(&self, vault: &Vault, mut listed: Listed) -> Result<Report, Error> {
-        let broken = |error: std::io::Error| Error::Reconcile(error.to_string());
-        // The newest first: of several with one name it gets the name.
-        listed.sort().map_err(broken)?;
-        let mut report = Report { archives: listed.len() as u64, ..Report::default() };
+    /// Brings what an inventory lists into the catalog; on a rebuild what the newest snapshot tells of comes first.
+    async fn bring_in(self: &Arc<Self>, vault: &Vault, mut listed: Listed) -> Result<Report, Error> {
+        let restore = self.restore.get().filter(|_| self.is_to_restore(&vault.name)).cloned();
+        let (vaults, whose) = (self.clone(), vault.clone());
+        let own_first = restore.is_some();
+        // A million archives take the catalog a while.
+        let (listed, own) = blocking(move || {
+            // The newest first: of several with one name it gets the name.
+            listed.sort().map_err(|error| Error::Reconcile(error.to_string()))?;
+            let is_own = |known: &KnownArchive| {
+                own_first
+                    && known.path.as_ref().is_some_and(|path| path.first().is_some_and(|top| top == OWN_DIRECTORY))
+            };
+            let own = vaults.adopt(&whose, &listed, is_own)?;
+            Ok((listed, own))
+        })
+        .await?;
+        let mut restored = match &restore {
+            Some(restore) => restore.clone().restore(vault).await?,
+            None => None,
+        };
+        let (vaults, whose) = (self.clone(), vault.clone());
+        let (report, restored) = blocking(move || {
+            let report = vaults.reconcile(&whose, &listed)?;
+            if let (Some(restore), Some(restored)) = (restore, &mut restored) {
+                restore.finish(&whose, restored)?;
+            }
+            Ok((report, restored))
+        })
+        .await?;
+        self.update(&vault.name, |one| one.snapshot = restored.map(|restored| restored.report));
+        // Those that came in first are known to the second look.
+        Ok(Report { added: report.added + own.added, known: report.known.saturating_sub(own.added), ..report })
+    }
+
+    fn is_to_restore(&self, vault: &str) -> bool {
+        let inventories = self.inventories.lock().unwrap_or_else(PoisonError::into_inner);
+        inventories.get(vault).is_some_and(|one| one.restore)
+    }
+
+    fn reconcile(&self, vault: &Vault, listed: &Listed) -> Result<Report, Error> {
+        let mut missing = 0;
         let there = listed.short_ids();
         self.catalog.for_each_archive_id(vault.id, |id| {
-            report.missing += u64::from(there.binary_search(&short(id)).is_err());
+            missing += u64::from(there.binary_search(&short(id)).is_err());
         })?;
         drop(there);
+        Ok(Report { missing, ..self.adopt(vault, listed, |_| true)? })
+    }
+
+    /// Makes files of those archives in a sorted list that `which` holds for.
+    fn adopt(&self, vault: &Vault, listed: &Listed, which: impl Fn(&KnownArchive) -> bool) -> Result<Report, Error> {
+        let broken = |error: std::io::Error| Error::Reconcile(error.to_string());
+        let mut report = Report { archives: listed.len() as u64, ..Report::default() };
         for first in (0..listed.len()).step_by(BATCH) {
-            let batch: Vec<KnownArchive> =
-                listed.batch(first, BATCH).map_err(broken)?.iter().map(known_archive).collect();
+            let batch = listed.batch(first, BATCH).map_err(broken)?;
+            let batch: Vec<KnownArchive> = batch.iter().map(known_archive).filter(&which).collect();
+            if batch.is_empty() {
+                continue;
+            }
             for adopted in self.catalog.adopt(vault.id, &batch, now())? {
                 match adopted {
                     Adopted::Known => report.known += 1,
@@ -263,6 +318,11 @@ impl Vaults {
         }
         Ok(report)
     }
+}
+
+/// Does what takes a while on a thread that may wait.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Reconcile(error.to_string()))?
 }
 
 /// What an archive's description makes of it.

@@ -5,6 +5,7 @@
 
 mod inventory;
 mod listed;
+mod restored;
 mod trash;
 
 use std::collections::HashMap;
@@ -21,6 +22,9 @@ use tokio::sync::Notify;
 pub use inventory::Inventory;
 pub use inventory::InventoryState;
 pub use inventory::Report;
+pub use restored::Restore;
+pub use restored::Restored;
+pub use restored::SnapshotReport;
 
 use crate::catalog;
 use crate::catalog::Catalog;
@@ -52,6 +56,8 @@ pub struct Vaults {
     scratch: PathBuf,
     /// Rung when an inventory is asked for.
     asked: Notify,
+    /// Brings trees back from snapshots, if there is who can.
+    restore: OnceLock<Arc<dyn Restore>>,
 }
 
 /// Why something with a vault failed.
@@ -127,13 +133,19 @@ impl Vaults {
     /// they are read: some 400 bytes an archive.
     pub fn new(catalog: Arc<Catalog>, service: Arc<dyn ArchiveService>, scratch: PathBuf) -> Self {
         let (invalidator, inventories, asked) = (OnceLock::new(), Mutex::default(), Notify::new());
-        Vaults { catalog, service, invalidator, inventories, scratch, asked }
+        Vaults { catalog, service, invalidator, inventories, scratch, asked, restore: OnceLock::new() }
     }
 
     /// Who is told of changes that the kernel doesn't know of. To be called once, when the mount is there.
     pub fn on_change(&self, invalidator: impl Fn(&Invalidate) + Send + Sync + 'static) {
         // A second call would be a second mount of one daemon, which there isn't.
         let _ = self.invalidator.set(Box::new(invalidator));
+    }
+
+    /// Has rebuilds bring trees back with `restore`.
+    pub fn restore_with(&self, restore: Arc<dyn Restore>) {
+        // As with the invalidator.
+        let _ = self.restore.set(restore);
     }
 
     /// Makes a vault, in the service and as a directory with permission bits `mode`.
@@ -163,6 +175,7 @@ impl Vaults {
         if !self.catalog.vault_is_empty(&vault)? {
             return Err(Error::NotEmpty(text));
         }
+        self.delete_own(&vault).await?;
         match self.service.delete_vault(&text).await {
             Ok(()) => {}
             Err(error) if error.kind() == Trouble::VaultNotEmpty => {
@@ -173,6 +186,18 @@ impl Vaults {
         self.catalog.remove_vault(&text, now())?;
         self.changed(ROOT, name);
         Ok(())
+    }
+
+    /// Deletes the archives of glacierfs's own files, if a vault has no others: they would be in the way of its end.
+    async fn delete_own(&self, vault: &catalog::Vault) -> Result<(), Error> {
+        let Some(own) = self.catalog.only_own_archives(vault.id)? else { return Ok(()) };
+        for archive in own {
+            match self.service.delete_archive(&vault.name, &archive.archive_id).await {
+                Err(error) if error.kind() != Trouble::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(self.catalog.remove_snapshots(vault.id)?)
     }
 
     /// Gives every vault of the account a directory. Answers how many are new. One that the service doesn't list any more

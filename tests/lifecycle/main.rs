@@ -10,6 +10,7 @@ mod kills;
 mod polls;
 mod rebuild;
 mod set_ids;
+mod snapshots;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -15,6 +15,7 @@ use crate::catalog;
 use crate::control::wire::ErrorBody;
 use crate::control::wire::ErrorKind;
 use crate::service;
+use crate::snapshot;
 use crate::vault;
 
 /// Why a request isn't answered as it wants. It is an answer itself.
@@ -57,6 +58,16 @@ impl IntoResponse for Failure {
 impl From<catalog::Error> for Failure {
     fn from(error: catalog::Error) -> Self {
         Failure::new(ErrorKind::Internal, &error)
+    }
+}
+
+impl From<snapshot::Error> for Failure {
+    fn from(error: snapshot::Error) -> Self {
+        let kind = match &error {
+            snapshot::Error::Missing(_) => ErrorKind::NotFound,
+            _ => ErrorKind::Internal,
+        };
+        Failure::new(kind, &error)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod answer;
 mod paths;
+mod snapshots;
 mod status;
 mod tree;
 mod vaults;
@@ -45,6 +46,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::fs::Fs;
 use crate::recall::Recall;
+use crate::snapshot::Snapshots;
 use crate::upload::Uploads;
 use crate::vault::Vaults;
 
@@ -71,6 +73,8 @@ pub struct Daemon {
     pub recall: Arc<Recall>,
     /// The account's vaults.
     pub vaults: Arc<Vaults>,
+    /// Takes snapshots of them.
+    pub snapshots: Arc<Snapshots>,
     /// Where a request to stop goes.
     pub stop: Arc<StopRequest>,
 }
@@ -136,6 +140,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/vaults/{name}", get(vaults::describe).delete(vaults::delete))
         .route("/v1/inventory", post(vaults::inventory))
         .route("/v1/rebuild", post(vaults::rebuild))
+        .route("/v1/snapshot", post(snapshots::take))
         .route("/v1/stop", post(stop))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)

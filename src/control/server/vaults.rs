@@ -63,20 +63,23 @@ pub(super) async fn inventory(
         // Somebody else may have made it since the list was last fetched.
         daemon.vaults.refresh().await?;
     }
-    let inventories = daemon.vaults.inventory(&[&request.vault])?;
+    let inventories = daemon.vaults.inventory(&[&request.vault], false)?;
     // One was asked for.
     let only = inventories.into_iter().next().map(reported);
     only.map(Json).ok_or_else(|| Failure::not_found(format!("there is no vault {:?}", request.vault)))
 }
 
-pub(super) async fn rebuild(State(server): State<Arc<Server>>) -> Result<Json<wire::Inventories>, Failure> {
+pub(super) async fn rebuild(
+    State(server): State<Arc<Server>>,
+    Body(request): Body<wire::Rebuild>,
+) -> Result<Json<wire::Inventories>, Failure> {
     let daemon = &server.daemon;
     if !server.waits.is_waiting(&Wish::Rebuild) {
         daemon.vaults.refresh().await?;
     }
     let vaults = daemon.catalog.vaults()?;
     let names: Vec<&str> = vaults.iter().map(|vault| vault.name.as_str()).collect();
-    let inventories = daemon.vaults.inventory(&names)?;
+    let inventories = daemon.vaults.inventory(&names, request.snapshots)?;
     server.waits.answered(Wish::Rebuild);
     Ok(Json(wire::Inventories { vaults: inventories.into_iter().map(reported).collect() }))
 }
@@ -99,6 +102,15 @@ fn told(vault: service::Vault, paused: &HashMap<String, String>) -> wire::Vault 
 }
 
 fn reported(inventory: vault::Inventory) -> wire::Inventory {
+    let snapshot = inventory.snapshot.map(|snapshot| wire::SnapshotReport {
+        name: snapshot.name,
+        entries: snapshot.entries,
+        restored: snapshot.restored,
+        same: snapshot.same,
+        taken: snapshot.taken,
+        lost: snapshot.lost,
+        damaged: snapshot.damaged,
+    });
     let (state, report, error) = match inventory.state {
         vault::InventoryState::Waiting => (wire::InventoryState::Waiting, None, None),
         vault::InventoryState::Done(report) => (wire::InventoryState::Done, Some(report), None),
@@ -118,6 +130,7 @@ fn reported(inventory: vault::Inventory) -> wire::Inventory {
             added: report.added,
             duplicates: report.duplicates,
             missing: report.missing,
+            snapshot,
         }),
         error,
     }
