@@ -78,7 +78,7 @@ const INVARIANTS: &[(&str, &str)] = &[
         "an entry of directory {} has a position that wasn't given out yet",
         "SELECT parent FROM dentry WHERE cookie >= (SELECT reserved FROM counter)",
     ),
-    ("inode {} wasn't given out yet", "SELECT ino FROM inode WHERE ino >= (SELECT reserved FROM counter)"),
+    ("inode {} wasn't given out yet", "SELECT ino FROM inode WHERE ino >= (SELECT reserved FROM counter) AND mode & 65536 = 0"),
     ("attributes are of inode {}, which isn't there", "SELECT DISTINCT ino FROM xattr WHERE ino NOT IN (SELECT ino FROM inode)"),
     (
         "vault {} has no directory",
@@ -121,6 +121,8 @@ impl Catalog {
             std::fs::File::options().write(true).create_new(true).mode(0o600).open(to).map_err(io)?
         };
         let conn = read_only(path)?;
+        // It minds the writing of the copy too.
+        conn.pragma_update(None, "query_only", false)?;
         conn.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
         file.sync_all().map_err(io)
     }

@@ -20,6 +20,10 @@ use super::types::OWN;
 use super::types::OWN_DIRECTORY;
 use super::xattrs;
 
+/// glacierfs's own inodes have numbers at random from here on: an inode that comes back from a snapshot finds its number free,
+/// although the snapshot itself came first.
+pub(super) const FIRST_OWN: Ino = 1 << 52;
+
 /// An inode that is about to be.
 #[derive(Clone, Copy, Debug)]
 pub struct NewInode<'a> {
@@ -443,7 +447,7 @@ pub(super) fn insert(tx: &Connection, dir: &Inode, name: &[u8], new: NewInode, n
     }
     tx.prepare_cached(
         "INSERT INTO inode (ino, vault, mode, uid, gid, rdev, nlink, size, atime, mtime, ctime, btime, content, target)
-         VALUES (next_id(), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8, ?8, ?9, ?10)",
+         VALUES (COALESCE(?11, next_id()), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?8, ?8, ?9, ?10)",
     )?
     .execute(params![
         made.vault,
@@ -455,7 +459,8 @@ pub(super) fn insert(tx: &Connection, dir: &Inode, name: &[u8], new: NewInode, n
         made.size as i64,
         now,
         made.content,
-        made.target
+        made.target,
+        own.then(|| rand::random_range(FIRST_OWN..FIRST_OWN * 2) as i64)
     ])?;
     made.ino = tx.last_insert_rowid() as u64;
     if let (Some(content), Some(vault)) = (new.content, dir.vault) {

@@ -241,7 +241,7 @@ mod tests {
     /// Promise: an inventory's report names what was found and is silent about what wasn't.
     #[test]
     fn inventories_read_well() {
-        let report = Report { archives: 5, known: 3, added: 2, duplicates: 0, missing: 0 };
+        let report = Report { archives: 5, known: 3, added: 2, ..Report::default() };
         let done = Inventory {
             vault: "photos".to_owned(),
             state: InventoryState::Done,

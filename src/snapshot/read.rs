@@ -20,8 +20,8 @@ use crate::catalog::Node;
 
 /// Longest line in bytes: an inode with all the attributes that anybody has sensibly. Who sends longer ones means harm.
 const LINE: u64 = 256 << 20;
-/// Highest number of an inode: far above what is ever given out, and far below where numbers end.
-const INO: Ino = 1 << 60;
+/// Highest number of an inode: far above what is ever given out, and below glacierfs's own.
+const INO: Ino = 1 << 51;
 
 /// Why a snapshot can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +105,10 @@ impl<R: BufRead> Reader<R> {
         if version > VERSION {
             return Err(Damaged::Newer(version));
         }
-        let header = serde_json::from_slice(&line).map_err(wrong)?;
+        let header: Header = serde_json::from_slice(&line).map_err(wrong)?;
+        if header.next_ino > INO {
+            return Err(Damaged::Line { line: 1, what: format!("inode numbers up to {}", header.next_ino) });
+        }
         Ok(Reader { from, header, line, lines: 1, last: 0, digest: Sha256::new(), ended: None })
     }
 

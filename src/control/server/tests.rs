@@ -30,8 +30,11 @@ use crate::service::fake;
 use crate::service::fake::Fake;
 use crate::service::fake::Op;
 use crate::service::fake::When;
+use crate::snapshot;
+use crate::snapshot::Snapshots;
 use crate::store::Store;
 use crate::upload;
+use crate::util::clock::Clock;
 
 const ME: Caller = Caller { uid: 1000, gid: 1000 };
 
@@ -59,9 +62,12 @@ async fn house() -> House {
         fs::Settings { upload_delay, spool_reserve: 0, may_make_room: Arc::new(|| false), control: socket.clone() };
     let fs = Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed.clone(), settings).expect("file system");
     let settings = upload::Settings { requests: 2, part_size: None };
-    let uploads = Uploads::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), sealed, settings);
+    let uploads = Uploads::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), sealed.clone(), settings);
     let settings = recall::Settings { window: 1 << 30, tier: Tier::Standard };
-    let recall = Recall::new(catalog.clone(), store, cache.clone(), fake.clone(), settings);
+    let recall = Recall::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), settings);
+    let (fs, recall) = (Arc::new(fs), Arc::new(recall));
+    let settings = snapshot::Settings::new(tmp.path(), None, Clock::real());
+    let snapshots = Snapshots::new(catalog.clone(), store, fs.clone(), recall.clone(), sealed, settings);
     let vaults = Vaults::new(catalog.clone(), fake.clone(), tmp.path().to_owned());
     vaults.refresh().await.expect("the list of vaults");
     let flags = [("mountpoint", "/mnt/vaults"), ("state", "/var/lib/x"), ("region", "eu-west-1")];
@@ -80,10 +86,11 @@ async fn house() -> House {
         started: Timestamp::now(),
         catalog,
         cache,
-        fs: Arc::new(fs),
+        fs,
         uploads: Arc::new(uploads),
-        recall: Arc::new(recall),
+        recall,
         vaults: Arc::new(vaults),
+        snapshots: Arc::new(snapshots),
         stop: Arc::default(),
     });
     let (running, stopping) = watch::channel(false);
@@ -569,17 +576,17 @@ async fn a_rebuild_takes_every_inventory() {
     house.fake.hold_jobs();
     let ended = |vaults: &[wire::Inventory], state| vaults.iter().filter(|one| one.state == state).count();
     eventually("one ended", async || {
-        let vaults = house.client.rebuild().await.expect("an answer");
+        let vaults = house.client.rebuild(true).await.expect("an answer");
         assert_eq!(vaults.len(), 3);
         ended(&vaults, InventoryState::Failed) == 1
     })
     .await;
-    let again = house.client.rebuild().await.expect("an answer");
+    let again = house.client.rebuild(true).await.expect("an answer");
     assert_eq!((ended(&again, InventoryState::Failed), ended(&again, InventoryState::Waiting)), (1, 2));
     house.fake.finish_jobs();
     let mut vaults = Vec::new();
     eventually("all ended", async || {
-        vaults = house.client.rebuild().await.expect("an answer");
+        vaults = house.client.rebuild(true).await.expect("an answer");
         ended(&vaults, InventoryState::Waiting) == 0
     })
     .await;
