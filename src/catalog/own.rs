@@ -69,11 +69,11 @@ impl Catalog {
     }
 
     /// Adds a snapshot whose `size` bytes are in the store's file `file`; it is due for its upload at `now`. Answers the
-    /// directory and name in it that is new to whoever has looked.
+    /// directory that it is in.
     ///
     /// # Errors
     /// [`super::Error::Exists`].
-    pub fn add_snapshot(&self, vault: VaultId, name: &[u8], file: FileId, size: u64, now: i64) -> Result<ContentId> {
+    pub fn add_snapshot(&self, vault: VaultId, name: &[u8], file: FileId, size: u64, now: i64) -> Result<Ino> {
         self.write(|tx| {
             let mut dir = names::inode(tx, root(tx, vault)?)?;
             for component in [OWN_DIRECTORY, SNAPSHOTS] {
@@ -99,7 +99,7 @@ impl Catalog {
                 size as i64,
                 KNOWN
             ])?;
-            Ok(file)
+            Ok(dir.ino)
         })
     }
 

@@ -30,6 +30,7 @@ use super::read::FileReader;
 use super::write;
 use super::write::Writer;
 use crate::catalog::Catalog;
+use crate::catalog::Ino;
 use crate::catalog::OwnFile;
 use crate::catalog::Tree;
 use crate::catalog::Vault;
@@ -220,10 +221,17 @@ impl Snapshots {
         let content = rand::random_range(1..=i64::MAX);
         self.store.link(content, &draft.0)?;
         self.store.sync_name(content)?;
-        self.catalog.add_snapshot(vault.id, name.as_bytes(), content, size, crate::catalog::now())?;
+        let parent = self.catalog.add_snapshot(vault.id, name.as_bytes(), content, size, crate::catalog::now())?;
+        self.changed(parent, name.as_bytes());
         self.sealed.notify_one();
         fs::rename(&draft.0, self.local(vault, &name))?;
         Ok(Taken { name, kind, entries, size })
+    }
+
+    fn changed(&self, parent: Ino, name: &[u8]) {
+        if let Some(tell) = self.invalidator.get() {
+            tell(&Invalidate::Entry { parent, name: name.to_vec() });
+        }
     }
 
     /// A name that none has yet, and the time that it tells.
@@ -273,6 +281,7 @@ impl Snapshots {
                 if let Err(error) = self.fs.unlink_snapshot(one.parent, &one.name) {
                     log::warn!("the old snapshot {} of {} can't be removed: {error}", names[place], vault.name);
                 } else {
+                    self.changed(one.parent, &one.name);
                     log::info!("the old snapshot {} of {} is removed", names[place], vault.name);
                 }
             }
