@@ -71,3 +71,34 @@ fn the_exit_codes_page_is_complete() {
         assert!(text.contains(&row), "{row}");
     }
 }
+
+/// Promise: the examples of docs/snapshot-format.md do what is said there, with the samples of the first version.
+#[test]
+fn the_examples_of_the_snapshot_format() {
+    let tmp = tempfile::tempdir().expect("a temporary directory");
+    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    for (sample, name) in [("snapshot-v1.jsonl", "full"), ("snapshot-v1-delta.jsonl", "delta")] {
+        let packed =
+            zstd::encode_all(std::fs::File::open(data.join(sample)).expect("a sample"), 3).expect("compressed");
+        std::fs::write(tmp.path().join(format!("{name}.jsonl.zst")), packed).expect("written");
+    }
+    let text = std::fs::read_to_string(page("snapshot-format.md")).expect("the page");
+    let mut examples = 0;
+    for example in text.split("```sh\n").skip(1) {
+        let (script, rest) = example.split_once("```\n").expect("an end");
+        let (_, said) = rest.split_once("```text\n").expect("what it prints");
+        let (said, _) = said.split_once("```").expect("an end");
+        let mut command = std::process::Command::new("bash");
+        let output =
+            command.args(["-euo", "pipefail", "-c", script]).env("LC_ALL", "C").current_dir(tmp.path()).output();
+        let output = output.expect("bash starts");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            said,
+            "{script}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        examples += 1;
+    }
+    assert_eq!(examples, 4);
+}

@@ -99,6 +99,21 @@ fn the_first_version_is_read_for_ever() {
     Plan::read(2, nodes.into_iter().map(Ok)).expect("it is a tree");
 }
 
+/// Promise: so is a delta.
+#[test]
+fn the_first_delta_is_read_for_ever() {
+    let delta = include_bytes!("../../tests/data/snapshot-v1-delta.jsonl");
+    let reader = Reader::new(&delta[..]).expect("a header");
+    assert_eq!(
+        (reader.header().kind, reader.header().base.as_deref()),
+        (Kind::Delta, Some("20261121T201500Z-full.jsonl.zst"))
+    );
+    let merged = Merged::new(Reader::new(SAMPLE).expect("full"), Some(Reader::new(&delta[..]).expect("delta")));
+    let merged: Vec<Node> = merged.collect::<Result<_, _>>().expect("merged");
+    assert_eq!(merged.iter().map(|node| node.ino).collect::<Vec<_>>(), [2, 4, 6, 9, 13, 15]);
+    assert_eq!(merged[2].mode, 0o100600);
+}
+
 /// Promise: members and lines that this version doesn't know are skipped; a later version of the format is refused by name.
 #[test]
 fn what_is_unknown_is_skipped() {
@@ -454,4 +469,93 @@ fn a_tree_is_all_of_it() {
         assert_eq!(node.names, [(root.ino, n.clone())]);
         assert_eq!(node.xattrs, [(b"user.n".to_vec(), n)]);
     }
+}
+
+/// Memory that this process has in use, in MiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("a line");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
+}
+
+/// Promise: of a million files a full snapshot, a delta, and a restored tree take minutes at most and memory by the directory, not by
+/// the file. Prints the figures.
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn a_million() {
+    let house = house();
+    let vault = house.root.vault.expect("a vault's");
+    let known = |n: u64| crate::catalog::KnownArchive {
+        archive_id: hex::encode([&n.to_be_bytes()[..], &[7; 61]].concat()),
+        size: 1 + n,
+        tree_hash: std::array::from_fn(|at| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (at % 8 * 8)) as u8),
+        created: 1_795_000_000_000_000_000 + n as i64 * 1_234_567,
+        content: Some(n as i64 * 977 + 1),
+        path: Some(vec![format!("directory {}", n / 1000).into_bytes(), format!("IMG_{n}.jpg").into_bytes()]),
+        mode: Some(0o644),
+        owner: Some((1000, 1000)),
+        mtime: Some(1_700_000_000_000_000_000 + n as i64 * 7_654_321_987),
+    };
+    for batch in (0..1_000_000).collect::<Vec<u64>>().chunks(500) {
+        house.catalog.adopt(vault, &batch.iter().map(|n| known(*n)).collect::<Vec<_>>(), 1).expect("adopted");
+        house.catalog.checkpoint().expect("checkpoint");
+    }
+    let before = resident();
+    let timed = |what: &str, work: &mut dyn FnMut() -> String| {
+        let start = std::time::Instant::now();
+        let said = work();
+        println!(
+            "{what}: {:.1} s, {said}, {} MiB more memory",
+            start.elapsed().as_secs_f64(),
+            resident().saturating_sub(before)
+        );
+    };
+    let taken = |full| {
+        let taken = house.snapshots.take("v", full).expect("taken");
+        taken.map_or("nothing".to_owned(), |taken| {
+            format!("{:?} of {} entries, {} bytes", taken.kind, taken.entries, taken.size)
+        })
+    };
+    timed("full", &mut || taken(false));
+    timed("nothing new", &mut || taken(false));
+    for n in 0..1000 {
+        house.make(&format!("new {n}"));
+    }
+    timed("delta", &mut || taken(false));
+    let export = house.tmp.path().join("export");
+    timed("export", &mut || {
+        let to = std::io::BufWriter::new(std::fs::File::create(&export).expect("a file"));
+        export_to(&house, to).to_string()
+    });
+    if let Some(keep) = std::env::var_os("KEEP_EXPORT") {
+        std::fs::copy(&export, keep).expect("kept");
+    }
+    timed("check", &mut || {
+        format!("{:?}", Catalog::check(&house.tmp.path().join("catalog.db")).expect("checked").len())
+    });
+    let other = self::house();
+    let reader =
+        || Merged::new(Reader::new(BufReader::new(std::fs::File::open(&export).expect("a file"))).expect("full"), None);
+    timed("read and check", &mut || Plan::read(house.root.ino, reader()).expect("a tree").entries.to_string());
+    timed("graft", &mut || {
+        let plan = Plan::read(house.root.ino, reader()).expect("a tree");
+        let vault = other.root.vault.expect("a vault's");
+        for (_, node) in plan.directories {
+            other.catalog.graft(vault, &[node]).expect("a directory");
+        }
+        let mut batch = Vec::new();
+        for node in reader() {
+            batch.push(node.expect("a node"));
+            if batch.len() == 500 {
+                other.catalog.graft(vault, &std::mem::take(&mut batch)).expect("files");
+                other.catalog.checkpoint().expect("checkpoint");
+            }
+        }
+        batch.len().to_string()
+    });
+    assert!(resident() - before < 512, "memory");
+}
+
+fn export_to(house: &House, to: impl std::io::Write) -> u64 {
+    export("v", tree(&house.catalog, &house.root), Timestamp::UNIX_EPOCH, to).expect("written").1
 }

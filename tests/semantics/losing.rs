@@ -8,6 +8,7 @@ use super::chill;
 use super::flush;
 use super::mount;
 use super::mounted;
+use super::mounted_with;
 use super::sh;
 use super::support::Place;
 use super::support::Serve;
@@ -53,6 +54,34 @@ fn the_catalog() {
     super::support::until("the sweep", || kept.exists());
     assert_eq!(fs::read_to_string(kept).expect("kept"), "perhaps precious");
     assert!(!unknown.exists());
+}
+
+#[test]
+fn snapshots() {
+    let place = mounted_with(&["--snapshot-delay", "200ms"]);
+    let (v, own) = (place.path("mnt/v"), place.path("mnt/v/.glacierfs/snapshots"));
+    let script = "mkdir -p a/empty; echo one >a/one; ln a/one a/two; ln -s one a/link; mkfifo a/pipe; : >a/none
+        chown 12:34 a/one; chmod 2751 a/empty; setfattr -n user.n -v v a/none; touch -d @1111111111.125 a";
+    sh(&place, "v", script);
+    flush(&place);
+    super::support::until("a snapshot by itself", || own.read_dir().is_ok_and(|mut names| names.next().is_some()));
+    let tell = || {
+        let names = "find . -mindepth 1 -printf '%p %i %m %U:%G %n %s %T@ %C@ %l\\n' | sort";
+        sh(&place, "v", &format!("{names}; getfattr -Rd a"))
+    };
+    let before = tell();
+    place.ok(&["snapshot", "v", "--wait", "--mount", &place.text("mnt")]);
+    assert!(!fs::read_dir(&v).expect("a vault").any(|entry| entry.expect("an entry").file_name() == ".glacierfs"));
+    let one = own.read_dir().expect("by its name").next().expect("a snapshot").expect("an entry").path();
+    assert!(fs::read(&one).is_ok_and(|bytes| !bytes.is_empty()));
+    let refused = fs::remove_file(&one).expect_err("it is glacierfs's own");
+    assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+    place.ok(&["umount", &place.text("mnt")]);
+    fs::remove_dir_all(place.path("state")).expect("a lost state directory");
+    mount(&place, &[]);
+    // The vault without an archive has no inventory.
+    place.run(&["rebuild", "--timeout", "30s", &place.text("mnt")]);
+    assert_eq!(tell(), before);
 }
 
 #[test]
