@@ -2,7 +2,6 @@
 //! batches that may be done twice. What is in the catalog already stays as it is.
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -96,7 +95,7 @@ impl Restore for Snapshots {
                 match grafted {
                     Grafted::Made(ino) | Grafted::Same(ino) => {
                         restored.report.restored += 1;
-                        self.tell(node, ino, &HashSet::new());
+                        self.tell(node, ino);
                     }
                     Grafted::Taken | Grafted::Unarchived => {
                         restored.report.lost += 1;
@@ -179,9 +178,9 @@ impl Snapshots {
         if let Some(node) = &plan.root
             && self.catalog.graft_root(vault.root, node)?
         {
-            self.tell(node, vault.root, &HashSet::new());
+            self.tell(node, vault.root);
         }
-        let mut run = Run { snapshots: self, vault, numbers: HashMap::from([(root, vault.root)]), new: HashSet::new() };
+        let mut run = Run { snapshots: self, vault, numbers: HashMap::from([(root, vault.root)]) };
         let mut directories = plan.directories.into_iter().peekable();
         while let Some((depth, first)) = directories.next() {
             let mut batch = vec![first];
@@ -207,14 +206,14 @@ impl Snapshots {
         Ok(restored)
     }
 
-    /// Tells those who have cached what was there before of `node`, which has the number `ino` now. Of what is in the
-    /// directories `new` nobody knows.
-    fn tell(&self, node: &Node, ino: Ino, new: &HashSet<Ino>) {
+    /// Tells those who have cached what was there before of `node`, which has the number `ino` now. Somebody may have looked
+    /// into a directory since it was made a moment ago.
+    fn tell(&self, node: &Node, ino: Ino) {
         if !node.xattrs.is_empty() {
             self.fs.learn_xattrs(ino);
         }
         let Some(tell) = self.invalidator.get() else { return };
-        for (parent, name) in node.names.iter().filter(|(parent, _)| !new.contains(parent)) {
+        for (parent, name) in &node.names {
             tell(&Invalidate::Entry { parent: *parent, name: name.clone() });
         }
         tell(&Invalidate::Inode(ino));
@@ -234,8 +233,6 @@ struct Run<'a> {
     vault: &'a Vault,
     /// The numbers here of the snapshot's directories.
     numbers: HashMap<Ino, Ino>,
-    /// The directories that were made, by their numbers here.
-    new: HashSet<Ino>,
 }
 
 impl Run<'_> {
@@ -250,15 +247,14 @@ impl Run<'_> {
             match grafted {
                 Grafted::Made(ino) => {
                     restored.report.restored += 1;
-                    self.snapshots.tell(&node, ino, &self.new);
+                    self.snapshots.tell(&node, ino);
                     if is_dir {
                         self.numbers.insert(node.ino, ino);
-                        self.new.insert(ino);
                     }
                 }
                 Grafted::Same(ino) => {
                     restored.report.same += 1;
-                    self.snapshots.tell(&node, ino, &self.new);
+                    self.snapshots.tell(&node, ino);
                     if is_dir {
                         self.numbers.insert(node.ino, ino);
                     }
