@@ -48,7 +48,7 @@ impl<R: BufRead> Merged<R> {
             };
             match line {
                 None => return Ok(None),
-                Some(Line::Node(node)) => return Ok(Some(node)),
+                Some(Line::Node(node)) => return Ok(Some(*node)),
                 Some(Line::Removed(_)) => {}
             }
         }

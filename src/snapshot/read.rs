@@ -49,7 +49,7 @@ pub enum Damaged {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
     /// An inode.
-    Node(Node),
+    Node(Box<Node>),
     /// An inode that is gone since the full snapshot.
     Removed(Ino),
 }
@@ -177,7 +177,7 @@ impl<R: BufRead> Reader<R> {
         Ok(match self.advance()? {
             None => None,
             Some((ino, true)) => Some(Line::Removed(ino)),
-            Some((_, false)) => Some(Line::Node(self.node()?)),
+            Some((_, false)) => Some(Line::Node(Box::new(self.node()?))),
         })
     }
 }
