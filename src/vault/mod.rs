@@ -252,8 +252,7 @@ impl Vaults {
         self.tell(&Invalidate::Entry { parent, name: name.to_vec() });
     }
 
-    /// Tells the kernel of a change that it doesn't know of.
-    pub fn tell(&self, what: &Invalidate) {
+    fn tell(&self, what: &Invalidate) {
         if let Some(invalidator) = self.invalidator.get() {
             invalidator(what);
         }
