@@ -223,6 +223,15 @@ impl Catalog {
         })
     }
 
+    /// Forgets a job that no file wants any more. Answers the content that it was for, whoever may still wait for that.
+    pub fn drop_unwanted(&self, job: &Job) -> Result<Option<ContentId>> {
+        self.write(|tx| {
+            tx.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([job.id])?;
+            let mut statement = tx.prepare_cached("SELECT id FROM content WHERE archive = ?1")?;
+            Ok(statement.query_row([job.archive.row], |row| row.get(0)).optional()?)
+        })
+    }
+
     /// The content whose bytes are in archive `row`, if a file has it.
     pub fn content_of(&self, row: ArchiveRow) -> Result<Option<Content>> {
         self.read(|conn| {

@@ -98,7 +98,7 @@ impl Recall {
             received.store(0, Ordering::Relaxed);
             match self.output(&job, &received).await {
                 Ok(()) => break self.done(&job),
-                Err(Trouble::Unwanted) => break self.catalog.drop_job(job.id),
+                Err(Trouble::Unwanted) => break self.unwanted(&job),
                 Err(Trouble::Lost) => break self.lost(&job),
                 Err(Trouble::Never(reason)) => break self.fail(&job, &reason),
                 Err(Trouble::Later(reason)) => {
@@ -118,12 +118,11 @@ impl Recall {
     }
 
     fn done(&self, job: &Job) -> catalog::Result<()> {
+        let Some(content) = self.catalog.content_of(job.archive.row)? else { return self.unwanted(job) };
         self.catalog.drop_job(job.id)?;
-        if let Some(content) = self.catalog.content_of(job.archive.row)? {
-            let local = content.present.as_ref().map_or(content.size, |present| present.bytes(content.size));
-            self.cache.insert(content.id, local);
-            self.progress(content.id);
-        }
+        let local = content.present.as_ref().map_or(content.size, |present| present.bytes(content.size));
+        self.cache.insert(content.id, local);
+        self.progress(content.id);
         Ok(())
     }
 
