@@ -60,14 +60,18 @@ impl Cache {
     /// The catalog's.
     pub fn new(catalog: Arc<Catalog>, store: Arc<Store>, limit: u64) -> Result<Self> {
         let mut order = Order::new(limit);
-        for (id, bytes) in catalog.cached()? {
-            order.insert(id, bytes);
+        let mut unsynced = Vec::new();
+        for cached in catalog.cached()? {
+            order.insert(cached.id, cached.bytes);
+            if !cached.is_synced {
+                unsynced.push(cached.id);
+            }
         }
         Ok(Cache {
             catalog,
             store,
             order: Mutex::new(order),
-            unsynced: Mutex::default(),
+            unsynced: Mutex::new(unsynced),
             bell: Notify::new(),
             reserve: 0,
             spare: AtomicU64::new(0),
@@ -125,11 +129,10 @@ impl Cache {
     /// # Errors
     /// The catalog's.
     pub fn recover(&self, is_same_boot: bool) -> Result<usize> {
-        let ids = self.catalog.unsynced()?;
         if is_same_boot {
-            self.unsynced().extend(ids);
             return Ok(0);
         }
+        let ids = std::mem::take(&mut *self.unsynced());
         for id in &ids {
             self.evict(*id)?;
         }

@@ -61,6 +61,18 @@ pub struct Seal {
     pub due: i64,
 }
 
+/// An archived content that has local bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Cached {
+    /// The content.
+    pub id: ContentId,
+    /// How many bytes of it are local.
+    pub bytes: u64,
+    /// Whether they are known to be on the disk: nobody has to sync a file before it is archived, and after a power cut it may
+    /// be another than the vault has. [`Catalog::synced`] says so.
+    pub is_synced: bool,
+}
+
 /// A sealed content that is due for its upload.
 #[derive(Clone, Debug)]
 pub struct Sealed {
@@ -118,7 +130,6 @@ impl Catalog {
                     .execute([id])?;
                     Ok(Begun { content: id, file, fresh: false, freed: None })
                 }
-                // It was evicted after the caller looked.
                 Some(old) if start == Start::Keep && !old.is_local() => Err(Error::NotLocal),
                 old => {
                     insert_dirty(tx, fresh, vault, ino)?;
@@ -142,11 +153,11 @@ impl Catalog {
     }
 
     /// Ends the writing of dirty contents: size and times are their files', and their uploads may start when they are due.
-    /// An empty one vanishes (an archive holds at least one byte); answers those, each with its file, which nothing needs
-    /// any more. One that isn't dirty, or isn't there, is left as it is.
-    pub fn seal(&self, seals: &[Seal]) -> Result<Vec<(ContentId, Option<FileId>)>> {
+    /// An empty one vanishes (an archive holds at least one byte), and its file is doomed; answers those. One that isn't
+    /// dirty, or isn't there, is left as it is.
+    pub fn seal(&self, seals: &[Seal]) -> Result<Vec<ContentId>> {
         self.write(|tx| {
-            let mut freed = Vec::new();
+            let mut empty = Vec::new();
             for seal in seals {
                 let size = seal.size as i64;
                 let (ino, kept) = if size == 0 {
@@ -156,7 +167,7 @@ impl Catalog {
                         .optional()?;
                     let Some((ino, file)) = dropped else { continue };
                     doom(tx, file)?;
-                    freed.push((seal.content, file));
+                    empty.push(seal.content);
                     (ino, None)
                 } else {
                     let sealed = tx
@@ -173,7 +184,7 @@ impl Catalog {
                 )?
                 .execute(params![ino, kept, size, seal.mtime, seal.ctime])?;
             }
-            Ok(freed)
+            Ok(empty)
         })
     }
 
@@ -392,29 +403,19 @@ impl Catalog {
         })
     }
 
-    /// The archived contents that have local bytes, with how many of them: what the cache holds.
-    pub fn cached(&self) -> Result<Vec<(ContentId, u64)>> {
+    /// The archived contents that have local bytes: what the cache holds.
+    pub fn cached(&self) -> Result<Vec<Cached>> {
         self.read(|conn| {
             let mut statement = conn.prepare(
-                "SELECT id, size, present FROM content INDEXED BY content_local WHERE state = 2 AND file IS NOT NULL",
+                "SELECT id, size, present, due IS NULL FROM content INDEXED BY content_local
+                 WHERE state = 2 AND file IS NOT NULL",
             )?;
             let rows = statement.query_map([], |row| {
                 let size = row.get::<_, i64>(1)? as u64;
                 let present = row.get::<_, Option<Vec<u8>>>(2)?.map(Present);
-                Ok((row.get(0)?, present.map_or(size, |present| present.bytes(size))))
+                let bytes = present.map_or(size, |present| present.bytes(size));
+                Ok(Cached { id: row.get(0)?, bytes, is_synced: row.get(3)? })
             })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
-    /// The archived contents with a file of which nobody has said ([`Catalog::synced`]) that it is on the disk: nobody has to sync a
-    /// file before it is archived, and after a power cut it may be another than the vault has.
-    pub fn unsynced(&self) -> Result<Vec<ContentId>> {
-        self.read(|conn| {
-            let mut statement = conn.prepare(
-                "SELECT id FROM content INDEXED BY content_local WHERE state = 2 AND file IS NOT NULL AND due IS NOT NULL",
-            )?;
-            let rows = statement.query_map([], |row| row.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }

@@ -223,12 +223,11 @@ impl Catalog {
         })
     }
 
-    /// Forgets a job that no file wants any more. Answers the content that it was for, whoever may still wait for that.
-    pub fn drop_unwanted(&self, job: &Job) -> Result<Option<ContentId>> {
-        self.write(|tx| {
-            tx.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([job.id])?;
-            let mut statement = tx.prepare_cached("SELECT id FROM content WHERE archive = ?1")?;
-            Ok(statement.query_row([job.archive.row], |row| row.get(0)).optional()?)
+    /// The content whose bytes are in archive `row`, whether a file has it or not any more.
+    pub fn content_once_of(&self, row: ArchiveRow) -> Result<Option<ContentId>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT id FROM content WHERE archive = ?1")?;
+            Ok(statement.query_row([row], |row| row.get(0)).optional()?)
         })
     }
 

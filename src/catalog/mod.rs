@@ -39,6 +39,7 @@ pub use archives::Adopted;
 pub use archives::KnownArchive;
 pub use archives::Upload;
 pub use contents::Begun;
+pub use contents::Cached;
 pub use contents::Seal;
 pub use contents::Sealed;
 pub use contents::Start;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::task::JoinSet;
 
+use super::Event;
 use super::REQUESTS;
 use super::RETRY;
 use super::Recall;
@@ -122,7 +123,7 @@ impl Recall {
         self.catalog.drop_job(job.id)?;
         let local = content.present.as_ref().map_or(content.size, |present| present.bytes(content.size));
         self.cache.insert(content.id, local);
-        self.progress(content.id);
+        self.tell(content.id, Event::Progress);
         Ok(())
     }
 
@@ -145,7 +146,7 @@ impl Recall {
                     Err(catalog::Error::NotFound) => return Err(evicted()),
                     other => other?,
                 };
-                self.progress(content.id);
+                self.tell(content.id, Event::Progress);
             }
             first = last + 1;
         }

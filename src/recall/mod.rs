@@ -283,18 +283,18 @@ impl Recall {
         lock(&self.waiters).entry(id).or_default().subscribe()
     }
 
-    fn progress(&self, id: ContentId) {
+    /// Tells those who wait for content `id`.
+    fn tell(&self, id: ContentId, event: Event) {
         if let Some(events) = lock(&self.waiters).get(&id) {
-            events.send_replace(Event::Progress);
+            events.send_replace(event);
         }
     }
 
     /// Gives a job up that no file wants any more: who waited for the bytes of one is to look what it has now.
     fn unwanted(&self, job: &Job) -> catalog::Result<()> {
-        if let Some(id) = self.catalog.drop_unwanted(job)?
-            && let Some(events) = lock(&self.waiters).get(&id)
-        {
-            events.send_replace(Event::Gone);
+        self.catalog.drop_job(job.id)?;
+        if let Some(id) = self.catalog.content_once_of(job.archive.row)? {
+            self.tell(id, Event::Gone);
         }
         Ok(())
     }
@@ -305,9 +305,7 @@ impl Recall {
         let Some(content) = self.catalog.content_of(job.archive.row)? else { return self.unwanted(job) };
         self.catalog.drop_job(job.id)?;
         lock(&self.failures).put(content.id, reason.to_owned());
-        if let Some(events) = lock(&self.waiters).get(&content.id) {
-            events.send_replace(Event::Failed(reason.to_owned()));
-        }
+        self.tell(content.id, Event::Failed(reason.to_owned()));
         Ok(())
     }
 
