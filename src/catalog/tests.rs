@@ -92,10 +92,10 @@ fn a_write_during_the_upload_wins() {
         tree_hash: [1; 32],
         created: 6,
     };
-    assert!(!catalog.archived(7, 0, &archive("old"), 6).expect("archived"));
+    assert!(!catalog.archived(7, 0, &archive("old"), None, 6).expect("archived"));
     assert_eq!(catalog.trash_due(i64::MAX - 1, 9).expect("trash").len(), 1);
     catalog.seal(&[Seal { content: 7, size: 12, mtime: 7, ctime: 7, due: 7 }]).expect("seal");
-    assert!(catalog.archived(7, 1, &archive("new"), 8).expect("archived"));
+    assert!(catalog.archived(7, 1, &archive("new"), None, 8).expect("archived"));
     assert_eq!(catalog.evict(7).expect("evict"), Some(7));
     assert_eq!(catalog.content(7).expect("content").file, None);
     assert_eq!(catalog.doomed().expect("doomed"), vec![7]);
@@ -118,7 +118,7 @@ fn trash_waits_for_ninety_days() {
     catalog.seal(&[Seal { content: 7, size: 10, mtime: 3, ctime: 4, due: 4 }]).expect("seal");
     let vault = root.vault.expect("the vault's row");
     let archive = Archive { row: 0, vault, archive_id: "x".into(), size: 10, tree_hash: [1; 32], created: 1000 };
-    catalog.archived(7, 0, &archive, 6).expect("archived");
+    catalog.archived(7, 0, &archive, None, 6).expect("archived");
     let removed = catalog.unlink(root.ino, b"a", 7).expect("unlink");
     assert_eq!((removed.ino, removed.orphan), (Some(made.ino), true));
     assert_eq!(catalog.drop_orphan(made.ino, 8).expect("drop"), Some((7, Some(7))));
@@ -183,7 +183,7 @@ fn an_inventory_may_be_quicker_than_the_upload() {
     };
     assert_eq!(catalog.adopt(vault, &[known], 5).expect("adopt"), [archives::Adopted::Duplicate]);
     let archive = Archive { row: 0, vault, archive_id: "x".into(), size: 10, tree_hash: [1; 32], created: 6 };
-    assert!(catalog.archived(7, 0, &archive, 6).expect("archived"));
+    assert!(catalog.archived(7, 0, &archive, None, 6).expect("archived"));
     assert!(catalog.trash_due(i64::MAX, 9).expect("trash").is_empty());
     assert_eq!(catalog.content(7).expect("content").archive.expect("an archive").archive_id, "x");
 }
