@@ -102,11 +102,8 @@ fn put_back(tx: &Connection, found: &Trashed, how: &PutBack) -> Result<Place> {
         links += u32::from(give_lost_name(tx, found, &lost, how, &mut changed)?);
     }
     let links = if found.inode.is_dir() { 2 } else { links };
-    tx.prepare_cached("UPDATE inode SET nlink = ?2, ctime = ?3 WHERE ino = ?1")?.execute(params![
-        ino as i64,
-        links,
-        how.run
-    ])?;
+    tx.prepare_cached("UPDATE inode SET nlink = ?2, ctime = ?3 WHERE ino = ?1")?
+        .execute(params![ino as i64, links, how.run])?;
     tx.prepare_cached("DELETE FROM lost_name WHERE ino = ?1")?.execute([ino as i64])?;
     tx.prepare_cached("DELETE FROM trash WHERE ino = ?1")?.execute([ino as i64])?;
     Ok(Place::Back { path, changed })

@@ -421,9 +421,8 @@ pub(super) fn keep_archive(
 
 /// An archive that a content has after all isn't the trash's.
 pub(super) fn take_back(tx: &Connection, row: ArchiveRow) -> Result<()> {
-    let mut statement = tx.prepare_cached(
-        "SELECT c.id, c.ino FROM content c CROSS JOIN trash t ON t.ino = c.ino WHERE c.archive = ?1",
-    )?;
+    let mut statement = tx
+        .prepare_cached("SELECT c.id, c.ino FROM content c CROSS JOIN trash t ON t.ino = c.ino WHERE c.archive = ?1")?;
     let found = statement.query_row([row], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).optional()?;
     if let Some((content, ino)) = found {
         tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([content])?;
@@ -452,8 +451,11 @@ pub(super) fn name_lost(tx: &Connection, parent: Ino, name: &[u8], found: &Inode
         path.push(b'/');
     }
     path.extend_from_slice(name);
-    tx.prepare_cached("INSERT OR REPLACE INTO lost_name (ino, path, lost) VALUES (?1, ?2, ?3)")?
-        .execute(params![found.ino as i64, path, now])?;
+    tx.prepare_cached("INSERT OR REPLACE INTO lost_name (ino, path, lost) VALUES (?1, ?2, ?3)")?.execute(params![
+        found.ino as i64,
+        path,
+        now
+    ])?;
     Ok(())
 }
 

@@ -107,7 +107,8 @@ mod tests {
     /// isn't taken for freedom.
     #[test]
     fn policies() {
-        let deny = |action: Value, condition: Value| json!({"Effect": "Deny", "Action": action, "Condition": condition});
+        let deny =
+            |action: Value, condition: Value| json!({"Effect": "Deny", "Action": action, "Condition": condition});
         let age = |operator: &str, days: Value| json!({operator: {"glacier:ArchiveAgeInDays": days}});
         let less = |days: u64| age("NumericLessThan", json!(days.to_string()));
         for (statements, expected) in [
@@ -122,7 +123,8 @@ mod tests {
             assert_eq!(of(statements.clone()), expected, "{statements}");
         }
         let hold = json!({"StringLike": {"glacier:ResourceTag/Hold": "true"}});
-        let both = json!({"NumericLessThan": {"glacier:ArchiveAgeInDays": "9"}, "StringLike": {"glacier:ResourceTag/x": ""}});
+        let both =
+            json!({"NumericLessThan": {"glacier:ArchiveAgeInDays": "9"}, "StringLike": {"glacier:ResourceTag/x": ""}});
         for statements in [
             deny("glacier:DeleteArchive".into(), Value::Null),
             deny("glacier:DeleteArchive".into(), hold.clone()),

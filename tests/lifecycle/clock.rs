@@ -15,7 +15,7 @@ const LIBRARY: [&str; 2] =
 
 /// Makes `command`, and what it starts, see the clock that the file at `shift` tells: its first line is an offset, and
 /// can be changed meanwhile. Waits and file times stay true.
-fn shifted(command: &mut Command, shift: &Path) {
+pub(super) fn shifted(command: &mut Command, shift: &Path) {
     let library = LIBRARY.iter().find(|path| Path::new(path).exists());
     let library = library.expect("faketime is needed to shift the clock: apt-get install faketime");
     command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", shift).env("FAKETIME_NO_CACHE", "1");
