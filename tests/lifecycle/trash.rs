@@ -1,14 +1,10 @@
 //! What was deleted comes back.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use super::clock::shifted;
 use super::support::Done;
 use super::support::Place;
-use super::support::Serve;
-use super::support::finished;
 
 const LONG: &[&str] = &["--upload-delay", "1h", "--drain-timeout", "0"];
 
@@ -19,23 +15,6 @@ fn sh(place: &Place, directory: &str, script: &str) -> String {
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{script}: {out}{err}");
     out.into_owned()
-}
-
-/// Mounts with a clock that the file at `shift` sets.
-fn mount_shifted(place: &Place, shift: &Path, more: &[&str]) {
-    let (local, state, mnt) = (place.text("vaults"), place.text("state"), place.text("mnt"));
-    let mut arguments = vec!["mount", "--local", &local, "--state", &state, "--retrieval-delay", "all=0s", "--daemon"];
-    arguments.extend(["--inventory-interval", "0"]);
-    arguments.extend(more);
-    arguments.push(&mnt);
-    let mut command = place.command(&arguments);
-    shifted(&mut command, shift);
-    let done = finished(&mut command);
-    assert_eq!(done.code, 0, "{}{}", done.stderr, place.log());
-}
-
-fn shift(place: &Place, seconds: u64) {
-    fs::write(place.path("shift"), format!("+{seconds}\n")).expect("a shift");
 }
 
 /// Everything that can be seen of a tree but its bytes, its inodes' change times and their numbers.
@@ -67,8 +46,8 @@ fn run(place: &Place, arguments: &[&str]) -> Done {
 #[test]
 fn rm_rf_of_a_vault_is_undone() {
     let place = Place::new();
-    shift(&place, 0);
-    mount_shifted(&place, &place.path("shift"), LONG);
+    place.shift(0);
+    place.mount_shifted(LONG);
     fs::create_dir(place.path("mnt/v")).expect("a vault");
     sh(
         &place,
@@ -89,7 +68,7 @@ fn rm_rf_of_a_vault_is_undone() {
     let (before, bytes) = (tell(), hash());
     place.ok(&["flush", "--timeout", "1min", &place.text("mnt")]);
     // What is younger than a minute and needs no archive isn't kept.
-    shift(&place, 3600);
+    place.shift(3600);
     sh(&place, "v", "rm -rf ./*");
     assert_eq!(sh(&place, "v", "ls -A"), "");
     assert_eq!(place.status()["queue"]["files"], 0);
@@ -98,7 +77,7 @@ fn rm_rf_of_a_vault_is_undone() {
 
     place.kill();
     place.ok(&["umount", &place.text("mnt")]);
-    mount_shifted(&place, &place.path("shift"), LONG);
+    place.mount_shifted(LONG);
     assert_eq!(sh(&place, "v", "ls -A"), "");
     let told = place.ok(&["trash", "restore", &place.text("mnt/v")]);
     assert_eq!(told, "Brought back 14 entries, among them 4 files, 2.9 MiB in vaults.\n");
@@ -114,12 +93,12 @@ fn rm_rf_of_a_vault_is_undone() {
 #[test]
 fn what_is_there_stays() {
     let place = Place::new();
-    shift(&place, 0);
-    mount_shifted(&place, &place.path("shift"), LONG);
+    place.shift(0);
+    place.mount_shifted(LONG);
     fs::create_dir(place.path("mnt/v")).expect("a vault");
     sh(&place, "v", "mkdir -p a/b; chmod 700 a; echo one > a/b/one; echo two > a/b/two; touch -d @1000000000 a");
     place.ok(&["flush", "--timeout", "1min", &place.text("mnt")]);
-    shift(&place, 3600);
+    place.shift(3600);
     sh(&place, "v", "rm -rf a");
     let one = place.text("mnt/v/a/b/one");
     assert_eq!(place.ok(&["trash", "restore", &one]), "Brought back 1 entry, among them 1 file, 4 B in vaults.\n");
@@ -174,95 +153,4 @@ fn versions_come_back() {
         place.ok(&["trash", "purge", "--yes", "--id", &id, "--mount", &mnt]);
     }
     assert_eq!(trash(&place, &[]).as_array().expect("a list").len(), 0);
-}
-
-/// Promise: purging deletes archives at once, after it told what is still billed and was told to; what is due by the clock
-/// goes with --due, and not before the ninetieth day of its archive.
-#[test]
-fn purged_now_or_when_due() {
-    let place = Place::new();
-    shift(&place, 0);
-    mount_shifted(&place, &place.path("shift"), LONG);
-    fs::create_dir(place.path("mnt/v")).expect("a vault");
-    let mnt = place.text("mnt");
-    sh(&place, "v", "echo early > early; echo late > late");
-    place.ok(&["flush", "--timeout", "1min", &mnt]);
-    sh(&place, "v", "rm early late");
-    let unsure = run(&place, &["purge", "v/early"]);
-    assert_eq!(unsure.code, 2, "{}", unsure.stderr);
-    assert!(unsure.stderr.contains("still billed, for up to 90 days"), "{}", unsure.stderr);
-    assert_eq!(run(&place, &["purge", "--due", "--yes"]).stdout, "Nothing of it is in the trash.\n");
-    let purged = run(&place, &["purge", "--yes", "v/early"]);
-    assert!(purged.stdout.starts_with("Deleted 1 entry for good, 6 B"), "{}{}", purged.stdout, purged.stderr);
-    let listed = trash(&place, &[]);
-    let listed = listed.as_array().expect("a list");
-    assert_eq!((listed.len(), &listed[0]["path"], &listed[0]["billed_days"]), (1, &"v/late".into(), &90.into()));
-
-    shift(&place, 89 * 86400);
-    assert_eq!(run(&place, &["purge", "--due", "--yes"]).stdout, "Nothing of it is in the trash.\n");
-    shift(&place, 90 * 86400 + 60);
-    assert_eq!(trash(&place, &[])[0]["billed_days"], 0);
-    let purged = run(&place, &["purge", "--due", "--yes"]);
-    assert!(purged.stdout.starts_with("Deleted 1 entry"), "{}{}", purged.stdout, purged.stderr);
-    let told = place.ok(&["inventory", "v", "--timeout", "20s", "--mount", &mnt]);
-    assert!(told.contains("0 archives in the inventory"), "{told}");
-}
-
-/// Promise: where a vault's lock keeps archives for a time, the trash shows until when, a deletion that it refuses says why, and is
-/// put off until then; the file can still come back.
-#[test]
-fn a_lock_is_shown() {
-    let place = Place::new();
-    let serve = Serve::start(&place, "127.0.0.1:0");
-    place.mount_endpoint(&serve.url, LONG);
-    let mnt = place.text("mnt");
-    fs::create_dir(place.path("mnt/v")).expect("a vault");
-    sh(&place, "v", "echo kept > f");
-    place.ok(&["flush", "--timeout", "1min", &mnt]);
-    let arn = format!("arn:aws:glacier:us-east-1:{}:vaults/v", account(&place));
-    let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [{
-        "Sid": "keep", "Effect": "Deny", "Principal": "*", "Action": "glacier:DeleteArchive", "Resource": arn,
-        "Condition": {"NumericLessThan": {"glacier:ArchiveAgeInDays": "365"}}
-    }]});
-    fs::write(place.path("policy.json"), policy.to_string()).expect("a policy");
-    let mut command = place.command(&[
-        "vault",
-        "lock",
-        "v",
-        "initiate",
-        &place.text("policy.json"),
-        "--endpoint",
-        &serve.url,
-        "--region",
-        "us-east-1",
-    ]);
-    command.env("AWS_SHARED_CREDENTIALS_FILE", place.path("served/credentials")).env("AWS_PROFILE", "glacierfs");
-    let locked = finished(&mut command);
-    assert_eq!(locked.code, 0, "{}{}", locked.stdout, locked.stderr);
-
-    sh(&place, "v", "rm f");
-    let shown = trash(&place, &[]);
-    let time = |value: &serde_json::Value| value.as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time");
-    let until = time(&shown[0]["locked_until"]);
-    let days = (until.as_second() - jiff::Timestamp::now().as_second()) as f64 / 86400.0;
-    assert!((364.9..=365.0).contains(&days), "{days}");
-    let refused = run(&place, &["purge", "--all", "--yes"]);
-    assert_eq!(refused.code, 8, "{}{}", refused.stdout, refused.stderr);
-    let shown = trash(&place, &[]);
-    assert_eq!(time(&shown[0]["due"]), until);
-    assert!(shown[0]["error"].as_str().expect("why").contains("f") && shown[0]["going"] == false, "{shown}");
-    let page = place.ok(&["trash", "list", "--mount", &mnt]);
-    assert!(page.contains("locked until") && page.contains("not deleted: "), "{page}");
-    assert!(place.ok(&["status", &mnt]).contains("1 entry couldn't be deleted"), "{page}");
-    place.ok(&["trash", "restore", &place.text("mnt/v/f")]);
-    assert_eq!(sh(&place, "v", "cat f"), "kept\n");
-    assert_eq!(place.status()["undeletable"], 0);
-}
-
-/// The account of the endpoint, by the ARN of a vault.
-fn account(place: &Place) -> String {
-    let told: serde_json::Value =
-        serde_json::from_str(&place.ok(&["vault", "list", "--json", "--mount", &place.text("mnt")])).expect("JSON");
-    let arn = told[0]["arn"].as_str().expect("an ARN").to_owned();
-    arn.split(':').nth(4).expect("an account").to_owned()
 }
