@@ -35,7 +35,7 @@ pub enum Place {
     Back {
         /// Its path in the vault now.
         path: Vec<u8>,
-        /// The names that appeared in directories which were there before.
+        /// The names that appeared, and their directories.
         changed: Vec<(Ino, Vec<u8>)>,
     },
     /// A directory that is there again already.
@@ -164,14 +164,13 @@ fn give_name(
 ) -> Result<()> {
     names::add_dentry(tx, dir.ino, name, inode.ino)?;
     let subdirs = i64::from(inode.is_dir());
+    changed.push((dir.ino, name.to_vec()));
     if dir.ctime == run {
         tx.prepare_cached("UPDATE inode SET nlink = nlink + ?2 WHERE ino = ?1")?
             .execute(params![dir.ino as i64, subdirs])?;
-    } else {
-        changed.push((dir.ino, name.to_vec()));
-        names::touch(tx, dir.ino, subdirs, now())?;
+        return Ok(());
     }
-    Ok(())
+    names::touch(tx, dir.ino, subdirs, now())
 }
 
 /// Gives what is back another of its names, if that is free and a directory for it can be had.

@@ -222,13 +222,13 @@ impl Catalog {
     }
 
     /// Notes that the archives of `inos` are about to be deleted, so that none of them can come back any more: even if the
-    /// process dies before it hears of the service. Answers those that are still in the trash.
-    pub fn trash_goes(&self, inos: &[Ino]) -> Result<Vec<Ino>> {
+    /// process dies before it hears of the service. They are due at `now` then. Answers those that are still in the trash.
+    pub fn trash_goes(&self, inos: &[Ino], now: i64) -> Result<Vec<Ino>> {
         self.write(|tx| {
-            let mut statement = tx.prepare_cached("UPDATE trash SET going = 1 WHERE ino = ?1")?;
+            let mut statement = tx.prepare_cached("UPDATE trash SET going = 1, due = MIN(due, ?2) WHERE ino = ?1")?;
             let mut there = Vec::new();
             for ino in inos {
-                if statement.execute([*ino as i64])? > 0 {
+                if statement.execute(params![*ino as i64, now])? > 0 {
                     there.push(*ino);
                 }
             }
@@ -236,14 +236,12 @@ impl Catalog {
         })
     }
 
-    /// Notes that `ino` stays in the trash, since the service refused to delete its archive (`error`) or wasn't asked; `due`
-    /// says when it may be tried again, if that changes.
-    pub fn trash_stays(&self, ino: Ino, due: Option<i64>, error: Option<&str>) -> Result<()> {
+    /// Notes that `ino` stays in the trash until `due`, since the service refused to delete its archive (`error`) or wasn't
+    /// asked.
+    pub fn trash_stays(&self, ino: Ino, due: i64, error: Option<&str>) -> Result<()> {
         self.write(|tx| {
-            tx.prepare_cached(
-                "UPDATE trash SET going = 0, due = COALESCE(?2, due), error = COALESCE(?3, error) WHERE ino = ?1",
-            )?
-            .execute(params![ino as i64, due, error])?;
+            tx.prepare_cached("UPDATE trash SET going = 0, due = ?2, error = COALESCE(?3, error) WHERE ino = ?1")?
+                .execute(params![ino as i64, due, error])?;
             Ok(())
         })
     }

@@ -58,6 +58,8 @@ pub struct Vaults {
     asked: Notify,
     /// What the vaults' locks say, and when they were asked.
     retentions: Mutex<HashMap<String, (Instant, Option<Retention>)>>,
+    /// What of the trash is just being deleted.
+    going: Mutex<HashSet<catalog::Ino>>,
 }
 
 /// Why something with a vault failed.
@@ -133,7 +135,16 @@ impl Vaults {
     /// they are read: some 400 bytes an archive.
     pub fn new(catalog: Arc<Catalog>, service: Arc<dyn ArchiveService>, scratch: PathBuf) -> Self {
         let (invalidator, inventories, asked) = (OnceLock::new(), Mutex::default(), Notify::new());
-        Vaults { catalog, service, invalidator, inventories, scratch, asked, retentions: Mutex::default() }
+        Vaults {
+            catalog,
+            service,
+            invalidator,
+            inventories,
+            scratch,
+            asked,
+            retentions: Mutex::default(),
+            going: Mutex::default(),
+        }
     }
 
     /// Who is told of changes that the kernel doesn't know of. To be called once, when the mount is there.

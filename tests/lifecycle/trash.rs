@@ -88,8 +88,8 @@ fn rm_rf_of_a_vault_is_undone() {
     sh(&place, "v", "echo more >> a/one; rm -r deep; mv a/b moved; rmdir moved/c");
 }
 
-/// Promise: a directory that is deleted while the tree is only partly gone, and while somebody stands in another, comes back with
-/// what was in it, and parents that are missing with it; what is there meanwhile stays as it is and is told.
+/// Promise: a file comes back with the directories that are missing, as they were; what is there meanwhile stays as it is
+/// and is told; and what comes back can go beside that, or to another directory.
 #[test]
 fn what_is_there_stays() {
     let place = Place::new();

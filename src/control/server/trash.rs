@@ -86,7 +86,7 @@ fn page(daemon: &Daemon, what: &wire::Trashes, limit: usize) -> Result<(Vec<Tras
             Some(Position { path, deleted: next.deleted, ino: next.id })
         });
         loop {
-            let batch = daemon.catalog.trash_below(part.vault, &part.path, position.as_ref(), PAGE)?;
+            let batch = daemon.catalog.trash_below(part.vault, &part.path, position.as_ref(), limit)?;
             let Some(last) = batch.last() else { break };
             position = Some(last.position());
             for trashed in batch.into_iter().filter(is_meant) {
