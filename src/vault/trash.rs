@@ -80,6 +80,13 @@ impl Vaults {
     pub async fn purge(&self, wanted: &[Trashed]) -> catalog::Result<Purged> {
         let mine = Going::new(&self.going, wanted);
         let going = self.catalog.trash_goes(&mine.inos, now())?;
+        // Nor after a power cut, which may also undo the deletion of a file that was asked for just now.
+        let catalog = self.catalog.clone();
+        match tokio::task::spawn_blocking(move || catalog.sync()).await {
+            Ok(synced) => synced?,
+            // A panic in there was logged.
+            Err(_) => return Ok(Purged::default()),
+        }
         let mut purged = Purged::default();
         for trashed in wanted.iter().filter(|trashed| going.contains(&trashed.inode.ino)) {
             let ino = trashed.inode.ino;
