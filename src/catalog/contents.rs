@@ -13,6 +13,7 @@ use super::Result;
 use super::names;
 use super::schema::ROOT;
 use super::trash;
+use super::trash::Unowned;
 use super::types::Archive;
 use super::types::CONTENT;
 use super::types::Content;
@@ -105,7 +106,7 @@ impl Catalog {
 
     /// Makes inode `ino` ready to be written to: afterwards its content is dirty. A dirty one is used as it is; a
     /// sealed one is reopened (its upload, if one is under way, will find that it isn't wanted any more); an archived
-    /// one hands its file to a new content, `fresh`, and goes to the trash.
+    /// one hands its file to a new content, `fresh`, and goes to the trash, with a copy of the inode's attributes.
     ///
     /// # Errors
     /// [`Error::NotLocal`], when some of the bytes that are to be kept aren't local; nothing is changed then.
@@ -144,7 +145,11 @@ impl Catalog {
                             tx.prepare_cached("UPDATE content SET file = ?2 WHERE id = ?1")?
                                 .execute(params![fresh, file])?;
                         }
-                        begun.freed = discard(tx, old.id, &inode, now, keep)?;
+                        let (freed, archive) = let_go(tx, old.id)?;
+                        begun.freed = freed;
+                        if let Some(archive) = archive {
+                            trash::keep_version(tx, &inode, old.id, &archive, now, trash::due(&archive, now, keep))?;
+                        }
                     }
                     Ok(begun)
                 }
@@ -338,11 +343,20 @@ impl Catalog {
     }
 
     /// Records that generation `generation` of content `id` is archived as `archive`; what is local of it counts as unsynced.
-    /// Answers whether that content is still wanted as it was; if it isn't, the archive goes to the trash.
-    pub fn archived(&self, id: ContentId, generation: i64, archive: &Archive, now: i64) -> Result<bool> {
+    /// Answers whether that content is still wanted as it was; if it isn't, the archive goes to the trash, as what `file` was
+    /// when its upload began (its attributes, and its path in the vault).
+    pub fn archived(
+        &self,
+        id: ContentId,
+        generation: i64,
+        archive: &Archive,
+        file: Option<(&Inode, &[u8])>,
+        now: i64,
+    ) -> Result<bool> {
         let keep = self.trash_keep;
         self.write(|tx| {
             let row = super::archives::insert(tx, archive)?;
+            let archive = Archive { row, ..archive.clone() };
             tx.prepare_cached("DELETE FROM upload WHERE content = ?1 AND generation = ?2")?
                 .execute(params![id, generation])?;
             let changed = tx
@@ -352,7 +366,12 @@ impl Catalog {
                 )?
                 .execute(params![id, generation, row, now])?;
             match changed {
-                0 => trash::insert_unowned(tx, row, archive, now, keep)?,
+                0 => {
+                    let due = trash::due(&archive, now, keep);
+                    let like = file.map_or_else(|| Unowned::new(&archive), |(inode, _)| Unowned::like(inode));
+                    let path = file.map_or(&b""[..], |(_, path)| path);
+                    trash::keep_archive(tx, &archive, None, like, path, now, due)?;
+                }
                 // An inventory that was quicker than this note took it for a double.
                 _ => trash::take_back(tx, row)?,
             }
@@ -489,27 +508,16 @@ pub(super) fn doom(tx: &Connection, file: Option<FileId>) -> Result<()> {
     Ok(())
 }
 
-/// Content `id` isn't wanted any more: an archived one goes to the trash under the name that `inode` has or last had,
-/// one that never reached the vault is forgotten. Answers its file, doomed.
-pub(super) fn discard(
-    tx: &Connection,
-    id: ContentId,
-    inode: &Inode,
-    now: i64,
-    keep: std::time::Duration,
-) -> Result<Option<FileId>> {
+/// Content `id` is wanted only for the trash, if at all: nothing of it stays local, and one that never reached the vault is
+/// forgotten. Answers its file, doomed, and its archive.
+pub(super) fn let_go(tx: &Connection, id: ContentId) -> Result<(Option<FileId>, Option<Archive>)> {
     let found = content(tx, id)?;
     doom(tx, found.file)?;
     match &found.archive {
-        Some(archive) => {
-            trash::insert(tx, archive, id, inode, now, keep)?;
-            tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?.execute([id])?;
-        }
-        None => {
-            tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?;
-        }
-    }
-    Ok(found.file)
+        Some(_) => tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?.execute([id])?,
+        None => tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?,
+    };
+    Ok((found.file, found.archive))
 }
 
 fn sealed(conn: &Connection, id: ContentId) -> Result<Option<Sealed>> {

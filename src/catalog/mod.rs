@@ -15,6 +15,7 @@ mod contents;
 mod counter;
 mod jobs;
 mod names;
+mod restore;
 mod schema;
 mod trash;
 mod types;
@@ -50,7 +51,11 @@ pub use names::Entry;
 pub use names::NewInode;
 pub use names::Removed;
 pub use names::RenameMode;
+pub use restore::Place;
+pub use restore::PutBack;
 pub use schema::ROOT;
+pub use trash::BILLED;
+pub use trash::Position;
 pub use trash::Trashed;
 pub use types::Archive;
 pub use types::ArchiveRow;
@@ -176,6 +181,7 @@ impl Catalog {
         }
         let mut conn = connect(path)?;
         schema::prepare(&mut conn, path)?;
+        trash::remember_removals(&conn)?;
         let checkpointer = connect(path)?;
         let mut wal_path = path.as_os_str().to_owned();
         wal_path.push("-wal");

@@ -21,6 +21,8 @@ use crate::catalog::Ino;
 use crate::catalog::Inode;
 use crate::catalog::Kind;
 use crate::catalog::NewInode;
+use crate::catalog::Place;
+use crate::catalog::PutBack;
 use crate::catalog::ROOT;
 use crate::catalog::Removed;
 use crate::catalog::RenameMode;
@@ -202,6 +204,17 @@ impl Fs {
             Some(ino) => self.forget(ino),
             None => Ok(()),
         }
+    }
+
+    /// Gives `inos`, of the trash, their names again; what became of each.
+    pub fn put_back(&self, inos: &[Ino], how: &PutBack) -> Result<Vec<Place>> {
+        for ino in inos {
+            // Known before anybody can look.
+            if !self.catalog.xattrs(*ino)?.is_empty() {
+                self.has_xattrs(*ino);
+            }
+        }
+        Ok(self.catalog.put_back(inos, how)?)
     }
 
     /// The kernel has no use for `ino` any more: one that has no name is gone now.

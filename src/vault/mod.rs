@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::time::Duration;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use tokio::sync::Notify;
@@ -21,6 +22,8 @@ use tokio::sync::Notify;
 pub use inventory::Inventory;
 pub use inventory::InventoryState;
 pub use inventory::Report;
+pub use trash::Purged;
+pub use trash::after_days;
 
 use crate::catalog;
 use crate::catalog::Catalog;
@@ -34,6 +37,7 @@ use crate::fs::Invalidate;
 use crate::service;
 use crate::service::ArchiveService;
 use crate::service::Kind as Trouble;
+use crate::service::Retention;
 
 /// What a vault may be called; the tail of every message about a bad name.
 const NAMES: &str = "1 to 255 of a-z, A-Z, 0-9, '_', '-' and '.', not only dots";
@@ -52,6 +56,10 @@ pub struct Vaults {
     scratch: PathBuf,
     /// Rung when an inventory is asked for.
     asked: Notify,
+    /// What the vaults' locks say, and when they were asked.
+    retentions: Mutex<HashMap<String, (Instant, Option<Retention>)>>,
+    /// What of the trash is just being deleted.
+    going: Mutex<HashSet<catalog::Ino>>,
 }
 
 /// Why something with a vault failed.
@@ -127,7 +135,16 @@ impl Vaults {
     /// they are read: some 400 bytes an archive.
     pub fn new(catalog: Arc<Catalog>, service: Arc<dyn ArchiveService>, scratch: PathBuf) -> Self {
         let (invalidator, inventories, asked) = (OnceLock::new(), Mutex::default(), Notify::new());
-        Vaults { catalog, service, invalidator, inventories, scratch, asked }
+        Vaults {
+            catalog,
+            service,
+            invalidator,
+            inventories,
+            scratch,
+            asked,
+            retentions: Mutex::default(),
+            going: Mutex::default(),
+        }
     }
 
     /// Who is told of changes that the kernel doesn't know of. To be called once, when the mount is there.

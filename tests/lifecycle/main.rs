@@ -12,6 +12,7 @@ mod rebuild;
 mod set_ids;
 #[path = "../support/mod.rs"]
 mod support;
+mod trash;
 
 use std::process::Command;
 use std::process::Stdio;
