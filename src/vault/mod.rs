@@ -269,7 +269,8 @@ impl Vaults {
         self.tell(&Invalidate::Entry { parent, name: name.to_vec() });
     }
 
-    fn tell(&self, what: &Invalidate) {
+    /// Tells the kernel of a change that it doesn't know of.
+    pub fn tell(&self, what: &Invalidate) {
         if let Some(invalidator) = self.invalidator.get() {
             invalidator(what);
         }
