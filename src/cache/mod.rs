@@ -60,14 +60,18 @@ impl Cache {
     /// The catalog's.
     pub fn new(catalog: Arc<Catalog>, store: Arc<Store>, limit: u64) -> Result<Self> {
         let mut order = Order::new(limit);
-        for (id, bytes) in catalog.cached()? {
-            order.insert(id, bytes);
+        let mut unsynced = Vec::new();
+        for cached in catalog.cached()? {
+            order.insert(cached.id, cached.bytes);
+            if !cached.is_synced {
+                unsynced.push(cached.id);
+            }
         }
         Ok(Cache {
             catalog,
             store,
             order: Mutex::new(order),
-            unsynced: Mutex::default(),
+            unsynced: Mutex::new(unsynced),
             bell: Notify::new(),
             reserve: 0,
             spare: AtomicU64::new(0),
@@ -125,11 +129,10 @@ impl Cache {
     /// # Errors
     /// The catalog's.
     pub fn recover(&self, is_same_boot: bool) -> Result<usize> {
-        let ids = self.catalog.unsynced()?;
         if is_same_boot {
-            self.unsynced().extend(ids);
             return Ok(0);
         }
+        let ids = std::mem::take(&mut *self.unsynced());
         for id in &ids {
             self.evict(*id)?;
         }
@@ -159,14 +162,15 @@ impl Cache {
         Ok(file.is_some())
     }
 
-    /// Gives up at least `bytes` bytes, the least recently used first. Answers whether anything was given up.
+    /// Gives up at least `bytes` bytes, the least recently used first, and removes what nothing needs. Answers whether any file
+    /// was removed.
     pub fn make_room(&self, bytes: u64) -> bool {
         let victims = self.lock().give_up(bytes);
-        let evicted = self.evict_all(&victims) > 0;
-        if let Err(error) = self.sweep() {
+        self.evict_all(&victims);
+        self.sweep().unwrap_or_else(|error| {
             log::warn!("the store's files that nothing needs can't be removed now: {error}");
-        }
-        evicted
+            0
+        }) > 0
     }
 
     /// Sees to it that `bytes` more, one at least, leave the disk's reserve alone, and gives up cached bytes where they
@@ -180,6 +184,7 @@ impl Cache {
         if self.spare.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
             return Ok(true);
         }
+        let mut gave_up = false;
         loop {
             let free = self.store.room()?.available.saturating_sub(self.reserve);
             if free >= bytes.max(1) {
@@ -187,9 +192,11 @@ impl Cache {
                 return Ok(true);
             }
             self.spare.store(0, Ordering::Relaxed);
-            if !self.make_room(bytes.max(ROOM)) {
+            if gave_up {
                 return Ok(false);
             }
+            // What others removed meanwhile counts as well.
+            gave_up = !self.make_room(bytes.max(ROOM));
         }
     }
 
@@ -211,21 +218,23 @@ impl Cache {
     }
 
     /// Removes the doomed files, as soon as the disk has what says that they are: with the power gone before, rows that name
-    /// them would come back.
+    /// them would come back. Answers how many.
     ///
     /// # Errors
     /// The catalog's; [`Error::Io`] when it can't be synced.
-    pub fn sweep(&self) -> Result<()> {
+    pub fn sweep(&self) -> Result<usize> {
+        let mut count = 0;
         loop {
             let doomed = self.catalog.doomed()?;
             if doomed.is_empty() {
-                return Ok(());
+                return Ok(count);
             }
             self.catalog.sync()?;
             let gone: Vec<FileId> = doomed.into_iter().filter(|file| self.store.remove(*file).is_ok()).collect();
             self.catalog.removed(&gone)?;
+            count += gone.len();
             if gone.is_empty() {
-                return Ok(());
+                return Ok(count);
             }
         }
     }
@@ -247,17 +256,13 @@ impl Cache {
         }
     }
 
-    fn evict_all(&self, victims: &[ContentId]) -> usize {
-        let evicted = |id: &&ContentId| match self.catalog.evict(**id) {
-            Ok(file) => file.is_some(),
-            Err(error) => {
+    fn evict_all(&self, victims: &[ContentId]) {
+        for id in victims {
+            if let Err(error) = self.catalog.evict(*id) {
                 log::warn!("content {id:016x} can't be evicted: {error}");
-                false
             }
-        };
-        let count = victims.iter().filter(evicted).count();
+        }
         self.doomed();
-        count
     }
 
     fn unsynced(&self) -> MutexGuard<'_, Vec<ContentId>> {

@@ -10,6 +10,7 @@ use super::contents;
 use super::names;
 use super::names::NewInode;
 use super::trash;
+use super::trash::Unowned;
 use super::types::Archive;
 use super::types::ArchiveRow;
 use super::types::ContentId;
@@ -20,7 +21,7 @@ use super::types::State;
 use super::types::VaultId;
 
 /// Where archives go whose description names no path.
-const UNNAMED: &[u8] = b".unnamed";
+pub(super) const UNNAMED: &[u8] = b".unnamed";
 
 /// A multipart upload that was begun.
 #[derive(Clone, Debug)]
@@ -261,17 +262,19 @@ fn place(tx: &Connection, root: Ino, path: &[Vec<u8>], known: &KnownArchive, now
                 return Ok(None);
             }
             // Its file, if it has one, is doomed, and removed with the next sweep.
-            contents::discard(tx, old.id, &found, now, std::time::Duration::MAX)?;
+            if let (_, Some(archive)) = contents::let_go(tx, old.id)? {
+                trash::keep_version(tx, &found, old.id, &archive, now, i64::MAX)?;
+            }
             Ok(placed(found))
         }
     }
 }
 
 fn keep_in_trash(tx: &Connection, archive: &Archive, known: &KnownArchive, now: i64) -> Result<()> {
-    trash::insert_unowned(tx, archive.row, archive, now, std::time::Duration::MAX)?;
-    if let Some(path) = &known.path {
-        tx.prepare_cached("UPDATE trash SET path = ?2 WHERE archive = ?1")?
-            .execute(params![archive.row, path.join(&b'/')])?;
-    }
-    Ok(())
+    let mut like = Unowned::new(archive);
+    like.mode = Kind::File.bits() | known.mode.unwrap_or(0o644) & 0o7777;
+    (like.uid, like.gid) = known.owner.unwrap_or_default();
+    like.mtime = known.mtime.unwrap_or(archive.created);
+    let path = known.path.as_ref().map(|path| path.join(&b'/')).unwrap_or_default();
+    trash::keep_archive(tx, archive, known.content, like, &path, now, i64::MAX)
 }

@@ -41,7 +41,12 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "inode {} has no name, and isn't noted as such",
-        "SELECT ino FROM inode WHERE nlink = 0 AND ino NOT IN (SELECT ino FROM orphan)",
+        "SELECT ino FROM inode WHERE nlink = 0 AND ino NOT IN (SELECT ino FROM orphan)
+         AND ino NOT IN (SELECT ino FROM trash)",
+    ),
+    (
+        "inode {} is in the trash, and has a name or isn't there",
+        "SELECT t.ino FROM trash t LEFT JOIN inode i ON i.ino = t.ino WHERE i.ino IS NULL OR i.nlink > 0",
     ),
     (
         "inode {} has a content that isn't there, or is another's",
@@ -49,9 +54,8 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE i.content IS NOT NULL AND (c.id IS NULL OR c.ino <> i.ino)",
     ),
     (
-        "content {} is of no inode, and not in the trash",
-        "SELECT c.id FROM content c LEFT JOIN inode i ON i.content = c.id
-         WHERE i.ino IS NULL AND c.id NOT IN (SELECT content FROM trash WHERE content IS NOT NULL)",
+        "content {} is of no inode",
+        "SELECT c.id FROM content c LEFT JOIN inode i ON i.content = c.id WHERE i.ino IS NULL",
     ),
     (
         "content {} is archived, and its archive isn't there",
@@ -66,9 +70,8 @@ const INVARIANTS: &[(&str, &str)] = &[
         "SELECT id FROM content WHERE state <> 2 AND file IS NULL",
     ),
     (
-        "archive {} is of no content, and not in the trash",
-        "SELECT id FROM archive WHERE id NOT IN (SELECT archive FROM content WHERE archive IS NOT NULL)
-         AND id NOT IN (SELECT archive FROM trash)",
+        "archive {} is of no content",
+        "SELECT id FROM archive WHERE id NOT IN (SELECT archive FROM content WHERE archive IS NOT NULL)",
     ),
     (
         "an entry of directory {} has a position that another has",

@@ -13,6 +13,7 @@ use super::Result;
 use super::names;
 use super::schema::ROOT;
 use super::trash;
+use super::trash::Unowned;
 use super::types::Archive;
 use super::types::CONTENT;
 use super::types::Content;
@@ -61,6 +62,18 @@ pub struct Seal {
     pub due: i64,
 }
 
+/// An archived content that has local bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Cached {
+    /// The content.
+    pub id: ContentId,
+    /// How many bytes of it are local.
+    pub bytes: u64,
+    /// Whether they are known to be on the disk: nobody has to sync a file before it is archived, and after a power cut it may
+    /// be another than the vault has. [`Catalog::synced`] says so.
+    pub is_synced: bool,
+}
+
 /// A sealed content that is due for its upload.
 #[derive(Clone, Debug)]
 pub struct Sealed {
@@ -93,7 +106,7 @@ impl Catalog {
 
     /// Makes inode `ino` ready to be written to: afterwards its content is dirty. A dirty one is used as it is; a
     /// sealed one is reopened (its upload, if one is under way, will find that it isn't wanted any more); an archived
-    /// one hands its file to a new content, `fresh`, and goes to the trash.
+    /// one hands its file to a new content, `fresh`, and goes to the trash, with a copy of the inode's attributes.
     ///
     /// # Errors
     /// [`Error::NotLocal`], when some of the bytes that are to be kept aren't local; nothing is changed then.
@@ -119,7 +132,6 @@ impl Catalog {
                     .execute([id])?;
                     Ok(Begun { content: id, file, fresh: false, freed: None })
                 }
-                // It was evicted after the caller looked.
                 Some(old) if start == Start::Keep && !old.is_local() => Err(Error::NotLocal),
                 old => {
                     insert_dirty(tx, fresh, vault, ino)?;
@@ -134,7 +146,11 @@ impl Catalog {
                             tx.prepare_cached("UPDATE content SET file = ?2 WHERE id = ?1")?
                                 .execute(params![fresh, file])?;
                         }
-                        begun.freed = discard(tx, old.id, &inode, now, keep)?;
+                        let (freed, archive) = let_go(tx, old.id)?;
+                        begun.freed = freed;
+                        if let Some(archive) = archive {
+                            trash::keep_version(tx, &inode, old.id, &archive, now, trash::due(&archive, now, keep))?;
+                        }
                     }
                     Ok(begun)
                 }
@@ -143,11 +159,11 @@ impl Catalog {
     }
 
     /// Ends the writing of dirty contents: size and times are their files', and their uploads may start when they are due.
-    /// An empty one vanishes (an archive holds at least one byte); answers those, each with its file, which nothing needs
-    /// any more. One that isn't dirty, or isn't there, is left as it is.
-    pub fn seal(&self, seals: &[Seal]) -> Result<Vec<(ContentId, Option<FileId>)>> {
+    /// An empty one vanishes (an archive holds at least one byte), and its file is doomed; answers those. One that isn't
+    /// dirty, or isn't there, is left as it is.
+    pub fn seal(&self, seals: &[Seal]) -> Result<Vec<ContentId>> {
         self.write(|tx| {
-            let mut freed = Vec::new();
+            let mut empty = Vec::new();
             for seal in seals {
                 let size = seal.size as i64;
                 let (ino, kept) = if size == 0 {
@@ -157,7 +173,7 @@ impl Catalog {
                         .optional()?;
                     let Some((ino, file)) = dropped else { continue };
                     doom(tx, file)?;
-                    freed.push((seal.content, file));
+                    empty.push(seal.content);
                     (ino, None)
                 } else {
                     let sealed = tx
@@ -174,7 +190,7 @@ impl Catalog {
                 )?
                 .execute(params![ino, kept, size, seal.mtime, seal.ctime])?;
             }
-            Ok(freed)
+            Ok(empty)
         })
     }
 
@@ -328,11 +344,20 @@ impl Catalog {
     }
 
     /// Records that generation `generation` of content `id` is archived as `archive`; what is local of it counts as unsynced.
-    /// Answers whether that content is still wanted as it was; if it isn't, the archive goes to the trash.
-    pub fn archived(&self, id: ContentId, generation: i64, archive: &Archive, now: i64) -> Result<bool> {
+    /// Answers whether that content is still wanted as it was; if it isn't, the archive goes to the trash, as what `file` was
+    /// when its upload began (its attributes, and its path in the vault).
+    pub fn archived(
+        &self,
+        id: ContentId,
+        generation: i64,
+        archive: &Archive,
+        file: Option<(&Inode, &[u8])>,
+        now: i64,
+    ) -> Result<bool> {
         let keep = self.trash_keep;
         self.write(|tx| {
             let row = super::archives::insert(tx, archive)?;
+            let archive = Archive { row, ..archive.clone() };
             tx.prepare_cached("DELETE FROM upload WHERE content = ?1 AND generation = ?2")?
                 .execute(params![id, generation])?;
             let changed = tx
@@ -342,7 +367,12 @@ impl Catalog {
                 )?
                 .execute(params![id, generation, row, now])?;
             match changed {
-                0 => trash::insert_unowned(tx, row, archive, now, keep)?,
+                0 => {
+                    let due = trash::due(&archive, now, keep);
+                    let like = file.map_or_else(|| Unowned::new(&archive), |(inode, _)| Unowned::like(inode));
+                    let path = file.map_or(&b""[..], |(_, path)| path);
+                    trash::keep_archive(tx, &archive, None, like, path, now, due)?;
+                }
                 // An inventory that was quicker than this note took it for a double.
                 _ => trash::take_back(tx, row)?,
             }
@@ -393,29 +423,19 @@ impl Catalog {
         })
     }
 
-    /// The archived contents that have local bytes, with how many of them: what the cache holds.
-    pub fn cached(&self) -> Result<Vec<(ContentId, u64)>> {
+    /// The archived contents that have local bytes: what the cache holds.
+    pub fn cached(&self) -> Result<Vec<Cached>> {
         self.read(|conn| {
             let mut statement = conn.prepare(
-                "SELECT id, size, present FROM content INDEXED BY content_local WHERE state = 2 AND file IS NOT NULL",
+                "SELECT id, size, present, due IS NULL FROM content INDEXED BY content_local
+                 WHERE state = 2 AND file IS NOT NULL",
             )?;
             let rows = statement.query_map([], |row| {
                 let size = row.get::<_, i64>(1)? as u64;
                 let present = row.get::<_, Option<Vec<u8>>>(2)?.map(Present);
-                Ok((row.get(0)?, present.map_or(size, |present| present.bytes(size))))
+                let bytes = present.map_or(size, |present| present.bytes(size));
+                Ok(Cached { id: row.get(0)?, bytes, is_synced: row.get(3)? })
             })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
-    /// The archived contents with a file of which nobody has said ([`Catalog::synced`]) that it is on the disk: nobody has to sync a
-    /// file before it is archived, and after a power cut it may be another than the vault has.
-    pub fn unsynced(&self) -> Result<Vec<ContentId>> {
-        self.read(|conn| {
-            let mut statement = conn.prepare(
-                "SELECT id FROM content INDEXED BY content_local WHERE state = 2 AND file IS NOT NULL AND due IS NOT NULL",
-            )?;
-            let rows = statement.query_map([], |row| row.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -489,27 +509,16 @@ pub(super) fn doom(tx: &Connection, file: Option<FileId>) -> Result<()> {
     Ok(())
 }
 
-/// Content `id` isn't wanted any more: an archived one goes to the trash under the name that `inode` has or last had,
-/// one that never reached the vault is forgotten. Answers its file, doomed.
-pub(super) fn discard(
-    tx: &Connection,
-    id: ContentId,
-    inode: &Inode,
-    now: i64,
-    keep: std::time::Duration,
-) -> Result<Option<FileId>> {
+/// Content `id` is wanted only for the trash, if at all: nothing of it stays local, and one that never reached the vault is
+/// forgotten. Answers its file, doomed, and its archive.
+pub(super) fn let_go(tx: &Connection, id: ContentId) -> Result<(Option<FileId>, Option<Archive>)> {
     let found = content(tx, id)?;
     doom(tx, found.file)?;
     match &found.archive {
-        Some(archive) => {
-            trash::insert(tx, archive, id, inode, now, keep)?;
-            tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?.execute([id])?;
-        }
-        None => {
-            tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?;
-        }
-    }
-    Ok(found.file)
+        Some(_) => tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?.execute([id])?,
+        None => tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?,
+    };
+    Ok((found.file, found.archive))
 }
 
 fn sealed(conn: &Connection, id: ContentId) -> Result<Option<Sealed>> {

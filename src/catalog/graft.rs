@@ -15,11 +15,13 @@ use super::schema::ROOT;
 use super::trash;
 use super::tree::Node;
 use super::tree::NodeContent;
+use super::tree::NodeTrash;
 use super::types::Archive;
 use super::types::Ino;
 use super::types::Inode;
 use super::types::Kind;
 use super::types::VaultId;
+use super::types::now;
 use super::xattrs;
 
 /// What became of a [`Node`].
@@ -39,7 +41,16 @@ impl Catalog {
     /// Brings `nodes` into vault `vault`, in one transaction. Directories come before what is in them, and the numbers of
     /// the directories in the nodes' names are those of this catalog. A node keeps its number if no other has it.
     pub fn graft(&self, vault: VaultId, nodes: &[Node]) -> Result<Vec<Grafted>> {
-        self.write(|tx| nodes.iter().map(|node| graft(tx, vault, node)).collect())
+        // Something that came back from the trash after all of this was written is in the trash again now: nothing of it
+        // goes before somebody could see that.
+        let earliest = trash::add(now(), self.trash_keep);
+        self.write(|tx| {
+            let graft = |node: &Node| match &node.trash {
+                Some(trash) => graft_trashed(tx, vault, node, trash, earliest),
+                None => graft(tx, vault, node),
+            };
+            nodes.iter().map(graft).collect()
+        })
     }
 
     /// Gives the vault's own directory the attributes of `node`, if there is nothing in it yet. Answers whether it has them.
@@ -79,18 +90,9 @@ fn graft(tx: &Connection, vault: VaultId, node: &Node) -> Result<Grafted> {
         add_xattrs(tx, found.ino, node)?;
         return Ok(Grafted::Same(found.ino));
     }
-    let archive = match &node.content {
-        Some(NodeContent { archive: None, .. }) => return Ok(Grafted::Unarchived),
-        Some(content) if is_taken(tx, content.id)? => return Ok(Grafted::Taken),
-        Some(NodeContent { archive: Some(archive), size, .. }) => Some(Archive {
-            row: 0,
-            vault,
-            archive_id: archive.archive_id.clone(),
-            size: *size,
-            tree_hash: archive.tree_hash,
-            created: archive.created,
-        }),
-        None => None,
+    let archive = match archive_of(tx, vault, node)? {
+        Ok(archive) => archive,
+        Err(grafted) => return Ok(grafted),
     };
     let mut free = Vec::new();
     for (parent, name) in &node.names {
@@ -120,12 +122,73 @@ fn graft(tx: &Connection, vault: VaultId, node: &Node) -> Result<Grafted> {
     }
     add_xattrs(tx, ino, node)?;
     if let (Some(content), Some(archive)) = (&node.content, archive) {
-        let row = archives::insert(tx, &archive)?;
-        trash::take_back(tx, row)?;
-        tx.prepare_cached("INSERT INTO content (id, vault, ino, state, size, archive) VALUES (?1, ?2, ?3, 2, ?4, ?5)")?
-            .execute(params![content.id, vault, ino as i64, content.size as i64, row])?;
+        add_content(tx, ino, content, &archive)?;
     }
     Ok(Grafted::Made(ino))
+}
+
+/// As [`graft`], for what is in the trash. It stays there until `earliest` at least.
+fn graft_trashed(tx: &Connection, vault: VaultId, node: &Node, trash: &NodeTrash, earliest: i64) -> Result<Grafted> {
+    let found: Option<i64> = match &node.content {
+        Some(content) => {
+            let archive = content.archive.as_ref().map(|archive| archive.archive_id.as_str());
+            let mut statement = tx.prepare_cached(
+                "SELECT ino FROM content WHERE vault = ?1 AND (id = ?2 OR archive =
+                     (SELECT id FROM archive WHERE vault = ?1 AND archive_id = ?3))",
+            )?;
+            statement.query_row(params![vault, content.id, archive], |row| row.get(0)).optional()?
+        }
+        None => {
+            let mut statement = tx.prepare_cached(
+                "SELECT t.ino FROM trash t CROSS JOIN inode i ON i.ino = t.ino
+                 WHERE t.vault = ?1 AND t.path = ?2 AND t.deleted = ?3 AND i.mode = ?4",
+            )?;
+            statement.query_row(params![vault, trash.path, trash.deleted, node.mode], |row| row.get(0)).optional()?
+        }
+    };
+    if let Some(found) = found {
+        return Ok(Grafted::Same(found as Ino));
+    }
+    let archive = match archive_of(tx, vault, node)? {
+        Ok(archive) => archive,
+        Err(grafted) => return Ok(grafted),
+    };
+    let ino = insert(tx, vault, node, 0)?;
+    add_xattrs(tx, ino, node)?;
+    if let (Some(content), Some(archive)) = (&node.content, archive) {
+        add_content(tx, ino, content, &archive)?;
+    }
+    trash::insert(tx, ino, Some(vault), &trash.path, trash.deleted, trash.due.max(earliest))?;
+    let mut statement = tx.prepare_cached("INSERT OR IGNORE INTO lost_name (ino, path) VALUES (?1, ?2)")?;
+    for path in &trash.lost {
+        statement.execute(params![ino as i64, path])?;
+    }
+    Ok(Grafted::Made(ino))
+}
+
+/// The archive that the bytes of `node` are, if it has any; or what becomes of the node without.
+fn archive_of(tx: &Connection, vault: VaultId, node: &Node) -> Result<std::result::Result<Option<Archive>, Grafted>> {
+    Ok(match &node.content {
+        Some(NodeContent { archive: None, .. }) => Err(Grafted::Unarchived),
+        Some(content) if is_taken(tx, content.id)? => Err(Grafted::Taken),
+        Some(NodeContent { archive: Some(archive), size, .. }) => Ok(Some(Archive {
+            row: 0,
+            vault,
+            archive_id: archive.archive_id.clone(),
+            size: *size,
+            tree_hash: archive.tree_hash,
+            created: archive.created,
+        })),
+        None => Ok(None),
+    })
+}
+
+fn add_content(tx: &Connection, ino: Ino, content: &NodeContent, archive: &Archive) -> Result<()> {
+    let row = archives::insert(tx, archive)?;
+    trash::take_back(tx, row)?;
+    tx.prepare_cached("INSERT INTO content (id, vault, ino, state, size, archive) VALUES (?1, ?2, ?3, 2, ?4, ?5)")?
+        .execute(params![content.id, archive.vault, ino as i64, content.size as i64, row])?;
+    Ok(())
 }
 
 /// What is here and is what `node` is: a file with the same content, or what has its name and is like it.

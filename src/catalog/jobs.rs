@@ -223,6 +223,14 @@ impl Catalog {
         })
     }
 
+    /// The content whose bytes are in archive `row`, whether a file has it or not any more.
+    pub fn content_once_of(&self, row: ArchiveRow) -> Result<Option<ContentId>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT id FROM content WHERE archive = ?1")?;
+            Ok(statement.query_row([row], |row| row.get(0)).optional()?)
+        })
+    }
+
     /// The content whose bytes are in archive `row`, if a file has it.
     pub fn content_of(&self, row: ArchiveRow) -> Result<Option<Content>> {
         self.read(|conn| {

@@ -9,6 +9,7 @@ use super::Error;
 use super::Result;
 use super::contents;
 use super::schema::ROOT;
+use super::trash;
 use super::types::Changes;
 use super::types::ContentId;
 use super::types::FileId;
@@ -189,6 +190,7 @@ impl Catalog {
                 return Err(Error::IsDirectory);
             }
             refuse_own(&found)?;
+            trash::before_removal(tx, parent, now)?;
             lose_name(tx, parent, name, &found, now)
         })
     }
@@ -210,6 +212,7 @@ impl Catalog {
             if !is_empty(tx, found.ino)? {
                 return Err(Error::NotEmpty);
             }
+            trash::before_removal(tx, parent, now)?;
             lose_name(tx, parent, name, &found, now)
         })
     }
@@ -284,9 +287,9 @@ impl Catalog {
         })
     }
 
-    /// Forgets an inode that has no name and that nobody has open any more; its bytes go where deleted bytes go.
-    /// Does nothing when it has a name, or doesn't exist. Answers the content that it had, with its file in the store, which
-    /// nothing needs any more.
+    /// An inode that has no name and that nobody has open any more goes to the trash, or is forgotten
+    /// if that keeps nothing of its kind. Does nothing when it has a name, or doesn't exist. Answers the content that it had,
+    /// with its file in the store, which nothing needs any more.
     pub fn drop_orphan(&self, ino: Ino, now: i64) -> Result<Option<(ContentId, Option<FileId>)>> {
         let keep = self.trash_keep;
         self.write(|tx| {
@@ -294,14 +297,15 @@ impl Catalog {
             if found.nlink > 0 {
                 return Ok(None);
             }
-            let freed = match found.content {
-                Some(content) => Some((content, contents::discard(tx, content, &found, now, keep)?)),
-                None => None,
+            let (file, archive) = match found.content {
+                Some(content) => contents::let_go(tx, content)?,
+                None => (None, None),
             };
-            tx.prepare_cached("DELETE FROM xattr WHERE ino = ?1")?.execute([ino as i64])?;
-            tx.prepare_cached("DELETE FROM inode WHERE ino = ?1")?.execute([ino as i64])?;
+            if !trash::keep_inode(tx, &found, archive.as_ref(), now, keep)? {
+                trash::forget(tx, ino)?;
+            }
             tx.prepare_cached("DELETE FROM orphan WHERE ino = ?1")?.execute([ino as i64])?;
-            Ok(freed)
+            Ok(found.content.map(|content| (content, file)))
         })
     }
 
@@ -336,7 +340,17 @@ impl<T> Optional<T> for Result<T> {
     }
 }
 
+/// The inode numbered `ino`; one in the trash is none.
 pub(super) fn inode(conn: &Connection, ino: Ino) -> Result<Inode> {
+    let found = inode_of_trash_too(conn, ino)?;
+    match found.nlink {
+        0 if trash::has(conn, ino)? => Err(Error::NotFound),
+        _ => Ok(found),
+    }
+}
+
+/// The inode numbered `ino`, if it is in the trash, too.
+pub(super) fn inode_of_trash_too(conn: &Connection, ino: Ino) -> Result<Inode> {
     let mut statement = conn.prepare_cached(&format!("SELECT {INODE} FROM inode i WHERE i.ino = ?1"))?;
     Ok(statement.query_row([ino as i64], |row| Inode::from_row(row, 0))?)
 }
@@ -494,7 +508,7 @@ fn remove_dentry(tx: &Connection, parent: Ino, name: &[u8]) -> Result<()> {
 }
 
 /// A directory's entries changed: its times, and its link count by `subdirs`.
-fn touch(tx: &Connection, dir: Ino, subdirs: i64, now: i64) -> Result<()> {
+pub(super) fn touch(tx: &Connection, dir: Ino, subdirs: i64, now: i64) -> Result<()> {
     tx.prepare_cached("UPDATE inode SET mtime = ?2, ctime = ?2, nlink = nlink + ?3 WHERE ino = ?1")?
         .execute(params![dir as i64, now, subdirs])?;
     Ok(())
@@ -514,6 +528,8 @@ pub(super) fn lose_name(tx: &Connection, parent: Ino, name: &[u8], found: &Inode
         let path = path(tx, found.ino, vault_root)?.unwrap_or_else(|| name.to_vec());
         tx.prepare_cached("INSERT OR REPLACE INTO orphan (ino, path) VALUES (?1, ?2)")?
             .execute(params![found.ino as i64, path])?;
+    } else {
+        trash::name_lost(tx, parent, name, found, now)?;
     }
     let nlink = if orphan { 0 } else { found.nlink - 1 };
     tx.prepare_cached("UPDATE inode SET nlink = ?2, ctime = ?3 WHERE ino = ?1")?.execute(params![

@@ -1,18 +1,27 @@
 //! The catalog's tables, and how an older file becomes a newer one.
 //!
-//! `PRAGMA user_version` carries the schema's version. [`prepare`] creates an empty database at the current version,
-//! migrates an older one in a single transaction (after a copy beside it), and refuses a newer one untouched.
+//! `PRAGMA user_version` carries the schema's version. [`prepare`] creates an empty database, migrates an older one in a
+//! single transaction (after a copy beside it), and refuses a newer one untouched. Each version is a step from the one
+//! before, never changed once it was released; a new database goes through all of them, so that it can't differ from an
+//! old one.
 //! Ids of contents are random, because they outlive the catalog: an archive's description names its content.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::path::PathBuf;
 
 use rusqlite::Connection;
 use rusqlite::OpenFlags;
+use rusqlite::types::ToSqlOutput;
+use rusqlite::types::ValueRef;
 
 use super::Error;
 
 /// The version that this build reads and writes.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = STEPS.len() as i64;
+
+/// What makes each version of the one before.
+const STEPS: [&str; 2] = [V1, V2];
 
 /// The inode number of the mount's root, the directory of vaults (FUSE demands 1).
 pub const ROOT: u64 = 1;
@@ -128,6 +137,45 @@ CREATE INDEX trash_due ON trash (due);
 CREATE TABLE doomed (file INTEGER PRIMARY KEY); -- files in the store that nothing needs any more
 ";
 
+/// Version 2. The trash is of inodes, which stay as they were, with attributes and content; so each archive that no inode has
+/// gets one. What version 1 knew of an archive in the trash becomes the inode's.
+const V2: &str = "
+ALTER TABLE trash RENAME TO old;
+DROP INDEX trash_due;
+CREATE TABLE trash (
+    ino     INTEGER PRIMARY KEY,                -- without a name, and with everything that it had
+    vault   INTEGER NOT NULL,
+    path    BLOB NOT NULL,                      -- its last one, within the vault; empty when none is known
+    deleted INTEGER NOT NULL,                   -- when it lost its name, or got other bytes
+    due     INTEGER NOT NULL,                   -- when it may go for good, and its archive with it
+    going   INTEGER NOT NULL DEFAULT 0,         -- 1: its archive may be deleted already
+    error   TEXT                                -- why the service didn't delete its archive
+);
+CREATE INDEX trash_due ON trash (due);
+CREATE INDEX trash_path ON trash (vault, path, deleted);
+CREATE INDEX trash_error ON trash (ino) WHERE error IS NOT NULL;
+CREATE TABLE lost_name (
+    ino  INTEGER NOT NULL,
+    path BLOB NOT NULL,                         -- within the vault: a name that it had while it had others
+    lost INTEGER,                               -- when; NULL: kept as long as the inode is in the trash
+    PRIMARY KEY (ino, path)
+) WITHOUT ROWID;
+CREATE INDEX lost_name_lost ON lost_name (lost) WHERE lost IS NOT NULL;
+
+UPDATE old SET content = 1 + abs(random() / 2) WHERE content IS NULL;
+INSERT INTO inode (ino, vault, mode, uid, gid, nlink, size, atime, mtime, ctime, btime, content)
+    SELECT c.reserved + o.archive, a.vault, o.mode, o.uid, o.gid, 0, a.size, o.mtime, o.mtime, o.deleted, o.mtime, o.content
+    FROM old o JOIN archive a ON a.id = o.archive, counter c;
+INSERT OR IGNORE INTO content (id, vault, ino, state, size, archive)
+    SELECT o.content, a.vault, 0, 2, a.size, a.id FROM old o JOIN archive a ON a.id = o.archive;
+UPDATE content SET ino = (SELECT reserved FROM counter) + archive WHERE id IN (SELECT content FROM old);
+INSERT INTO trash (ino, vault, path, deleted, due)
+    SELECT c.reserved + o.archive, a.vault, o.path, o.deleted, o.due
+    FROM old o JOIN archive a ON a.id = o.archive, counter c;
+UPDATE counter SET reserved = reserved + 1 + COALESCE((SELECT MAX(archive) FROM old), 0);
+DROP TABLE old;
+";
+
 /// Brings the database to [`VERSION`]. `path` is its file, for messages and for the copy before a migration.
 ///
 /// # Errors
@@ -137,8 +185,46 @@ pub fn prepare(conn: &mut Connection, path: &Path) -> Result<(), Error> {
     match version {
         VERSION => Ok(()),
         0 => create(conn),
+        1..VERSION => {
+            keep_copy(conn, path, version)?;
+            let tx = conn.transaction()?;
+            step_up(&tx, version)?;
+            tx.commit()?;
+            log::info!("{}: catalog version {version} was brought to version {VERSION}", path.display());
+            Ok(())
+        }
         _ => Err(Error::Newer { path: path.to_path_buf(), found: version, known: VERSION }),
     }
+}
+
+/// Does what leads from version `from` to the current one.
+fn step_up(tx: &Connection, from: i64) -> Result<(), Error> {
+    for step in STEPS.iter().skip(usize::try_from(from).unwrap_or(0)) {
+        tx.execute_batch(step)?;
+    }
+    tx.pragma_update(None, "user_version", VERSION)?;
+    Ok(())
+}
+
+/// Copies the database as it is to a file beside it, `catalog.db.v1` say, for whoever wants to go back to the version before.
+fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), Error> {
+    let beside = |end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".v{version}{end}"));
+        PathBuf::from(name)
+    };
+    let (unfinished, copy) = (beside(".tmp"), beside(""));
+    let failed = |source| Error::Io { path: unfinished.clone(), source };
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    // SQLite takes the name as text, and hands its bytes to the kernel as they are.
+    conn.execute("VACUUM INTO ?1", [ToSqlOutput::Borrowed(ValueRef::Text(unfinished.as_os_str().as_bytes()))])?;
+    std::fs::File::open(&unfinished).and_then(|file| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&unfinished, &copy).map_err(failed)?;
+    log::info!("the catalog as it was is kept as {}", copy.display());
+    Ok(())
 }
 
 /// Checks a database's version without creating or changing anything, so that a newer one stays untouched.
@@ -157,7 +243,7 @@ pub fn check(path: &Path) -> Result<(), Error> {
 
 fn create(conn: &mut Connection) -> Result<(), Error> {
     let tx = conn.transaction()?;
-    tx.execute_batch(V1)?;
+    step_up(&tx, 0)?;
     let now = super::now();
     tx.execute(
         "INSERT INTO inode (ino, mode, uid, gid, nlink, atime, mtime, ctime, btime) VALUES (?1, ?2, ?3, ?4, 2, ?5, ?5, ?5, ?5)",
@@ -169,7 +255,6 @@ fn create(conn: &mut Connection) -> Result<(), Error> {
             now,
         ),
     )?;
-    tx.pragma_update(None, "user_version", VERSION)?;
     tx.commit()?;
     Ok(())
 }

@@ -92,10 +92,10 @@ fn a_write_during_the_upload_wins() {
         tree_hash: [1; 32],
         created: 6,
     };
-    assert!(!catalog.archived(7, 0, &archive("old"), 6).expect("archived"));
+    assert!(!catalog.archived(7, 0, &archive("old"), None, 6).expect("archived"));
     assert_eq!(catalog.trash_due(i64::MAX - 1, 9).expect("trash").len(), 1);
     catalog.seal(&[Seal { content: 7, size: 12, mtime: 7, ctime: 7, due: 7 }]).expect("seal");
-    assert!(catalog.archived(7, 1, &archive("new"), 8).expect("archived"));
+    assert!(catalog.archived(7, 1, &archive("new"), None, 8).expect("archived"));
     assert_eq!(catalog.evict(7).expect("evict"), Some(7));
     assert_eq!(catalog.content(7).expect("content").file, None);
     assert_eq!(catalog.doomed().expect("doomed"), vec![7]);
@@ -118,7 +118,7 @@ fn trash_waits_for_ninety_days() {
     catalog.seal(&[Seal { content: 7, size: 10, mtime: 3, ctime: 4, due: 4 }]).expect("seal");
     let vault = root.vault.expect("the vault's row");
     let archive = Archive { row: 0, vault, archive_id: "x".into(), size: 10, tree_hash: [1; 32], created: 1000 };
-    catalog.archived(7, 0, &archive, 6).expect("archived");
+    catalog.archived(7, 0, &archive, None, 6).expect("archived");
     let removed = catalog.unlink(root.ino, b"a", 7).expect("unlink");
     assert_eq!((removed.ino, removed.orphan), (Some(made.ino), true));
     assert_eq!(catalog.drop_orphan(made.ino, 8).expect("drop"), Some((7, Some(7))));
@@ -183,7 +183,7 @@ fn an_inventory_may_be_quicker_than_the_upload() {
     };
     assert_eq!(catalog.adopt(vault, &[known], 5).expect("adopt"), [archives::Adopted::Duplicate]);
     let archive = Archive { row: 0, vault, archive_id: "x".into(), size: 10, tree_hash: [1; 32], created: 6 };
-    assert!(catalog.archived(7, 0, &archive, 6).expect("archived"));
+    assert!(catalog.archived(7, 0, &archive, None, 6).expect("archived"));
     assert!(catalog.trash_due(i64::MAX, 9).expect("trash").is_empty());
     assert_eq!(catalog.content(7).expect("content").archive.expect("an archive").archive_id, "x");
 }
@@ -218,6 +218,220 @@ fn hurrying_spares_what_failed() {
     let mut sealed = catalog.sealed_in(root.vault.expect("the vault's row")).expect("sealed");
     sealed.sort();
     assert_eq!(sealed, [1, 2, 3]);
+}
+
+const SECOND: i64 = 1_000_000_000;
+const DAY: i64 = 86400 * SECOND;
+
+/// Seals and archives `content` as `id`, at `at`.
+fn archive(catalog: &Catalog, root: &Inode, content: ContentId, id: &str, at: i64) {
+    catalog.seal(&[Seal { content, size: 10, mtime: at, ctime: at, due: at }]).expect("seal");
+    let vault = root.vault.expect("the vault's row");
+    let archive = Archive { row: 0, vault, archive_id: id.into(), size: 10, tree_hash: [1; 32], created: at };
+    assert!(catalog.archived(content, 0, &archive, None, at).expect("archived"));
+}
+
+/// Brings back `inos` where they were.
+fn put_back(catalog: &Catalog, inos: &[Ino], run: i64) -> Vec<Place> {
+    let how = PutBack { to: &|path| Some(path.to_vec()), beside: false, run };
+    catalog.put_back(inos, &how).expect("put back")
+}
+
+fn remove(catalog: &Catalog, dir: Ino, name: &[u8], at: i64) {
+    let removed = catalog.unlink(dir, name, at).or_else(|_| catalog.rmdir(dir, name, at)).expect("removed");
+    if removed.orphan {
+        catalog.drop_orphan(removed.ino.expect("an inode"), at).expect("drop");
+    }
+}
+
+/// Promise: a catalog of version 1 becomes one of the current version with all that was in it, its trash can be brought
+/// back, and a copy of it as it was stays beside it.
+#[test]
+fn version_1_is_migrated() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let path = tmp.path().join("catalog.db");
+    let sample = include_str!("../../tests/data/catalog-v1.sql");
+    Connection::open(&path).and_then(|conn| conn.execute_batch(sample)).expect("the sample");
+    let catalog = open(tmp.path());
+    let copy = Connection::open(tmp.path().join("catalog.db.v1")).expect("the copy");
+    let count = |conn: &Connection, sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+    assert_eq!(count(&copy, "PRAGMA user_version"), 1);
+    assert_eq!(count(&copy, "SELECT COUNT(*) FROM trash WHERE content IS NULL"), 1);
+    assert_eq!(catalog.read(|conn| Ok(count(conn, "PRAGMA user_version"))).expect("version"), schema::VERSION);
+
+    let root = catalog.vault("photos").expect("vault").expect("the vault").root;
+    let mut seen = BTreeMap::new();
+    walk(&catalog, root, "", &mut seen);
+    assert_eq!(seen.keys().collect::<Vec<_>>(), ["/d", "/d/again", "/d/kept", "/d/link", "/d/open"]);
+    assert_eq!(seen["/d/kept"].content, Some(71));
+    assert_eq!(catalog.xattr(4, b"user.a").expect("xattr"), Some(b"b".to_vec()));
+    assert_eq!((catalog.orphans().expect("orphans"), catalog.dirty().expect("dirty").len()), (vec![8], 2));
+    assert_eq!(catalog.due(5000, 9, &|_, _| false).expect("due")[0].path, b"d/again");
+
+    let due = catalog.trash_due(i64::MAX, 9).expect("trash");
+    let told: Vec<_> = due
+        .iter()
+        .map(|one| {
+            let archive = one.archive.as_ref().expect("an archive");
+            (archive.archive_id.as_str(), one.path.as_slice(), one.deleted, one.due, one.inode.size)
+        })
+        .collect();
+    let expected: Vec<(&str, &[u8], i64, i64, u64)> = vec![
+        ("archive-again-old", b"d/again", 6000, 90 * DAY + 2000, 15),
+        ("archive-gone", b"d/gone", 7000, 90 * DAY + 3000, 30),
+        ("archive-double", b"d/kept", 8000, i64::MAX, 40),
+    ];
+    assert_eq!(told, expected);
+    let inos: Vec<Ino> = due.iter().map(|one| one.inode.ino).collect();
+    let back = put_back(&catalog, &inos, now());
+    assert_eq!((&back[0], &back[2]), (&Place::Taken, &Place::Taken));
+    let gone = catalog.lookup(seen["/d"].ino, b"gone").expect("lookup").expect("it is back");
+    assert_eq!((gone.mode, gone.uid, gone.gid, gone.mtime, gone.content), (0o100700, 7, 8, 66, Some(76)));
+    assert_eq!(catalog.content(76).expect("content").ino, gone.ino);
+    let fresh = catalog.create(root, b"new", file(None), 9).expect("create");
+    assert!(inos.iter().all(|ino| *ino < fresh.ino), "no number is given out twice");
+    drop(catalog);
+    assert_eq!(open(tmp.path()).trash_due(i64::MAX, 9).expect("trash").len(), 2);
+}
+
+/// Promise: a tree that is deleted comes back as it was: modes, owners, times, attributes, targets, all hard links; with the
+/// time that its directories had before the deletion.
+#[test]
+fn a_deleted_tree_comes_back() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let d = catalog.create(root.ino, b"d", dir(), 1).expect("create");
+    let e = catalog.create(d.ino, b"e", dir(), 2).expect("create");
+    let a = catalog.create(e.ino, b"a", file(Some(7)), 3).expect("create");
+    catalog.set_xattr(a.ino, b"user.x", b"y", XattrMode::Set, 4).expect("xattr");
+    catalog.link(a.ino, d.ino, b"b", 5).expect("link");
+    let link = NewInode { mode: Kind::Symlink.bits() | 0o777, target: Some(b"e/a"), ..file(None) };
+    catalog.create(d.ino, b"l", link, 6).expect("create");
+    catalog.create(d.ino, b"empty", file(None), 7).expect("create");
+    archive(&catalog, &root, 7, "x", 8);
+    for (ino, mtime) in [(d.ino, 100), (e.ino, 200)] {
+        catalog.setattr(ino, Changes { mtime: Some(mtime), ..Changes::default() }, 9).expect("setattr");
+    }
+    let without_ctime = |seen: BTreeMap<String, Inode>| -> BTreeMap<String, Inode> {
+        seen.into_iter().map(|(path, inode)| (path, Inode { ctime: 0, ..inode })).collect()
+    };
+    let mut before = BTreeMap::new();
+    walk(&catalog, root.ino, "", &mut before);
+
+    let at = now();
+    remove(&catalog, e.ino, b"a", at);
+    remove(&catalog, d.ino, b"e", at + 1);
+    for (n, name) in [&b"b"[..], b"empty", b"l"].into_iter().enumerate() {
+        remove(&catalog, d.ino, name, at + 2 + n as i64);
+    }
+    remove(&catalog, root.ino, b"d", at + 9);
+    assert!(catalog.inode(a.ino).is_err() && catalog.readdir(root.ino, 0, 9).expect("readdir").is_empty());
+
+    let vault = root.vault.expect("the vault's row");
+    let all = catalog.trash_below(vault, b"d", None, 99).expect("trash");
+    let inos: Vec<Ino> = all.iter().map(|one| one.inode.ino).collect();
+    let paths: Vec<_> = all.iter().map(|one| String::from_utf8_lossy(&one.path).into_owned()).collect();
+    assert_eq!(paths, ["d", "d/b", "d/e", "d/empty", "d/l"]);
+    let back = put_back(&catalog, &inos, now());
+    let Place::Back { changed, .. } = &back[0] else { panic!("{back:?}") };
+    assert_eq!(changed[0], (root.ino, b"d".to_vec()));
+    let mut after = BTreeMap::new();
+    walk(&catalog, root.ino, "", &mut after);
+    assert_eq!(without_ctime(after), without_ctime(before));
+    assert_eq!(catalog.xattr(a.ino, b"user.x").expect("xattr"), Some(b"y".to_vec()));
+    assert!(catalog.trash_due(i64::MAX, 9).expect("trash").is_empty());
+}
+
+/// Promise: each overwritten version is in the trash with the attributes that it had, in the order of their time; the newest
+/// is found first; and what passes within a minute isn't kept.
+#[test]
+fn versions_are_kept_apart() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let vault = root.vault.expect("the vault's row");
+    let made = catalog.create(root.ino, b"a", file(Some(1)), SECOND).expect("create");
+    for version in 1..=3i64 {
+        archive(&catalog, &root, version, &format!("v{version}"), version * SECOND);
+        let changes = Changes { mode: Some(0o600 + version as u32), ..Changes::default() };
+        catalog.setattr(made.ino, changes, version * SECOND).expect("setattr");
+        catalog.begin_write(made.ino, version + 1, Start::Empty, version * SECOND + 5).expect("write");
+    }
+    let everything = (i64::MIN, i64::MAX);
+    let version = |newer| catalog.trashed_version(vault, b"a", everything, newer).expect("trash");
+    for (newer, expected) in ["v3", "v2", "v1"].iter().enumerate() {
+        let found = version(newer).expect("a version");
+        assert_eq!(&found.archive.as_ref().expect("an archive").archive_id, expected);
+        assert_eq!((found.inode.mode & 0o777, found.path.as_slice()), (0o603 - newer as u32, &b"a"[..]));
+        assert_eq!(found.inode.mtime, (3 - newer as i64) * SECOND);
+    }
+    assert!(version(3).is_none());
+    let until_v2 = catalog.trashed_version(vault, b"a", (0, 2 * SECOND + 5), 0).expect("trash").expect("a version");
+    assert_eq!(until_v2.archive.expect("an archive").archive_id, "v2");
+
+    let v1 = version(2).expect("a version").inode.ino;
+    assert_eq!(put_back(&catalog, &[v1], 9), [Place::Taken]);
+    let beside = PutBack { to: &|path| Some(path.to_vec()), beside: true, run: 9 };
+    let back = catalog.put_back(&[v1, v1], &beside).expect("put back");
+    assert!(matches!(&back[0], Place::Back { path, .. } if path == b"a~1"), "{back:?}");
+    assert_eq!(back[1], Place::Gone);
+
+    let passing = catalog.create(root.ino, b"tmp", file(None), now()).expect("create");
+    remove(&catalog, root.ino, b"tmp", now());
+    assert!(catalog.trashed(passing.ino).expect("trash").is_none());
+}
+
+/// Promise: the trash is listed page by page without gap or repetition, below a path only what is below it; what is
+/// being deleted can't come back, and what was deleted for good leaves nothing.
+#[test]
+fn pages_of_the_trash() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let vault = root.vault.expect("the vault's row");
+    let d = catalog.create(root.ino, b"d", dir(), 1).expect("create");
+    for n in 0..20 {
+        for (parent, name) in [(d.ino, format!("f{n}")), (root.ino, format!("d.{n}")), (root.ino, format!("d{n}"))] {
+            catalog.create(parent, name.as_bytes(), file(None), 1).expect("create");
+            remove(&catalog, parent, name.as_bytes(), 100 * SECOND);
+        }
+    }
+    let pages = |path: &[u8]| {
+        let (mut found, mut after): (Vec<Vec<u8>>, Option<Position>) = (Vec::new(), None);
+        loop {
+            let page = catalog.trash_below(vault, path, after.as_ref(), 7).expect("trash");
+            let Some(last) = page.last() else { return found };
+            after = Some(last.position());
+            found.extend(page.into_iter().map(|one| one.path));
+        }
+    };
+    assert_eq!(pages(b"").len(), 60);
+    let below = pages(b"d");
+    assert!(below.len() == 20 && below.iter().all(|path| path.starts_with(b"d/f")), "{below:?}");
+    assert!(below.is_sorted());
+    let mut paths = Vec::new();
+    let mut after = None;
+    while let Some(next) = catalog.next_trashed_path(vault, b"d", after.as_deref()).expect("trash") {
+        paths.push(next.clone());
+        after = Some(next);
+    }
+    assert_eq!(paths, below);
+
+    let all: Vec<Ino> = catalog.trash_below(vault, b"", None, 99).expect("trash").iter().map(|t| t.inode.ino).collect();
+    assert_eq!(catalog.trash_goes(&all[..2], 50).expect("going"), &all[..2]);
+    assert_eq!(put_back(&catalog, &all[..1], 5), [Place::Going]);
+    catalog.trash_stays(all[0], 77, Some("locked")).expect("stays");
+    let stays = catalog.trashed(all[0]).expect("trash").expect("still there");
+    assert_eq!((stays.due, stays.error.as_deref(), stays.going), (77, Some("locked"), false));
+    assert_eq!(catalog.trash_refused().expect("count"), 1);
+    catalog.purged(&all).expect("purged");
+    let rows = |table: &str| {
+        catalog
+            .read(|conn| Ok(conn.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get::<_, i64>(0))?))
+            .expect("count")
+    };
+    assert_eq!((rows("trash"), rows("inode")), (0, 3));
 }
 
 /// A step of the random walk over names.

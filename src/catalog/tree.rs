@@ -1,4 +1,4 @@
-//! A vault's whole tree, read in one piece: every inode in the order of their numbers, as of one moment, on a connection of
+//! A vault's whole tree and its trash, read in one piece: every inode in the order of their numbers, as of one moment, on a connection of
 //! its own and without the catalog's lock. It is what snapshots are made of.
 
 use std::collections::VecDeque;
@@ -43,7 +43,7 @@ pub struct Node {
     pub ctime: i64,
     /// Creation.
     pub btime: i64,
-    /// Its names, each with its directory's number. A vault's own directory has none.
+    /// Its names, each with its directory's number. A vault's own directory has none, and what is in the trash.
     pub names: Vec<(Ino, Vec<u8>)>,
     /// Where a symbolic link points.
     pub target: Option<Vec<u8>>,
@@ -51,6 +51,21 @@ pub struct Node {
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// The bytes of a file that isn't empty.
     pub content: Option<NodeContent>,
+    /// What the trash knows of what is there.
+    pub trash: Option<NodeTrash>,
+}
+
+/// What the trash knows of a [`Node`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeTrash {
+    /// Its last path, within the vault; empty when none is known.
+    pub path: Vec<u8>,
+    /// When it was deleted, or its bytes replaced.
+    pub deleted: i64,
+    /// When it may go for good.
+    pub due: i64,
+    /// The other names that it lost shortly before.
+    pub lost: Vec<Vec<u8>>,
 }
 
 /// The bytes of a [`Node`].
@@ -77,8 +92,8 @@ pub struct NodeArchive {
     pub created: i64,
 }
 
-/// A vault's tree as of the moment when it was opened. An iterator of its inodes; what has no name, and what is glacierfs's
-/// own, isn't among them. While it is open the catalog's log can't start anew.
+/// A vault's tree as of the moment when it was opened. An iterator of its inodes, those in the trash too; what is only open, and
+/// what is glacierfs's own, isn't among them. While it is open the catalog's log can't start anew.
 pub struct Tree {
     conn: Connection,
     vault: VaultId,
@@ -140,10 +155,11 @@ impl Tree {
         self.next_ino
     }
 
-    /// Whether the vault has anything in it.
+    /// Whether the vault has nothing in it, nor in its trash.
     pub fn is_empty(&self) -> Result<bool> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT 1 FROM inode WHERE vault = ?1 AND ino <> ?2 AND nlink > 0 AND mode & ?3 = 0 LIMIT 1",
+            "SELECT 1 FROM inode i WHERE i.vault = ?1 AND i.ino <> ?2 AND i.mode & ?3 = 0
+             AND (i.nlink > 0 OR i.ino IN (SELECT ino FROM trash)) LIMIT 1",
         )?;
         Ok(!statement.exists(params![self.vault, self.root as i64, OWN])?)
     }
@@ -151,9 +167,11 @@ impl Tree {
     fn fill(&mut self) -> Result<()> {
         let mut statement = self.conn.prepare_cached(
             "SELECT i.ino, i.mode & ?4, i.uid, i.gid, i.rdev, i.size, i.atime, i.mtime, i.ctime, i.btime, i.target,
-                    c.id, c.size, c.state, a.archive_id, a.tree_hash, a.created
+                    c.id, c.size, c.state, a.archive_id, a.tree_hash, a.created, t.path, t.deleted, t.due
              FROM inode i LEFT JOIN content c ON c.id = i.content LEFT JOIN archive a ON a.id = c.archive
-             WHERE i.ino > ?1 AND i.vault = ?2 AND i.nlink > 0 AND i.mode & ?5 = 0 ORDER BY i.ino LIMIT ?3",
+                  LEFT JOIN trash t ON t.ino = i.ino
+             WHERE i.ino > ?1 AND i.vault = ?2 AND (i.nlink > 0 OR t.ino IS NOT NULL) AND i.mode & ?5 = 0
+             ORDER BY i.ino LIMIT ?3",
         )?;
         let rows =
             statement.query_map(params![self.after as i64, self.vault, BATCH as i64, !(OWN | KNOWN), OWN], node)?;
@@ -162,7 +180,7 @@ impl Tree {
         let (Some(first), Some(last)) = (self.batch.front(), self.batch.back()) else { return Ok(()) };
         let range = [first.ino as i64, last.ino as i64];
         self.after = last.ino;
-        // Both run along an index in the same order as the batch.
+        // All run along an index in the same order as the batch.
         let mut statement = self.conn.prepare_cached(
             "SELECT ino, parent, name FROM dentry WHERE ino BETWEEN ?1 AND ?2 ORDER BY ino, parent, name",
         )?;
@@ -185,6 +203,18 @@ impl Tree {
             while nodes.next_if(|node| node.ino < ino).is_some() {}
             if let Some(node) = nodes.peek_mut().filter(|node| node.ino == ino) {
                 node.xattrs.push((row.get(1)?, row.get(2)?));
+            }
+        }
+        let mut statement = self.conn.prepare_cached(
+            "SELECT ino, path FROM lost_name WHERE ino BETWEEN ?1 AND ?2 AND lost IS NULL ORDER BY ino, path",
+        )?;
+        let mut rows = statement.query(range)?;
+        let mut nodes = self.batch.iter_mut().peekable();
+        while let Some(row) = rows.next()? {
+            let ino = row.get::<_, i64>(0)? as Ino;
+            while nodes.next_if(|node| node.ino < ino).is_some() {}
+            if let Some(trash) = nodes.peek_mut().filter(|node| node.ino == ino).and_then(|node| node.trash.as_mut()) {
+                trash.lost.push(row.get(1)?);
             }
         }
         Ok(())
@@ -218,6 +248,10 @@ fn node(row: &rusqlite::Row) -> rusqlite::Result<Node> {
         }
         None => None,
     };
+    let trash = match row.get::<_, Option<Vec<u8>>>(17)? {
+        Some(path) => Some(NodeTrash { path, deleted: row.get(18)?, due: row.get(19)?, lost: Vec::new() }),
+        None => None,
+    };
     Ok(Node {
         ino: row.get::<_, i64>(0)? as Ino,
         mode: row.get(1)?,
@@ -233,5 +267,6 @@ fn node(row: &rusqlite::Row) -> rusqlite::Result<Node> {
         target: row.get(10)?,
         xattrs: Vec::new(),
         content,
+        trash,
     })
 }

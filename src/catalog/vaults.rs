@@ -107,7 +107,11 @@ impl Catalog {
             tx.execute("DELETE FROM dentry WHERE ino = ?1", [vault.root as i64])?;
             tx.execute("DELETE FROM xattr WHERE ino = ?1", [vault.root as i64])?;
             tx.execute("DELETE FROM inode WHERE ino = ?1", [vault.root as i64])?;
-            tx.execute("DELETE FROM trash WHERE archive IN (SELECT id FROM archive WHERE vault = ?1)", [vault.id])?;
+            for table in ["xattr", "lost_name", "inode"] {
+                let trashed = "(SELECT ino FROM trash WHERE vault = ?1)";
+                tx.execute(&format!("DELETE FROM {table} WHERE ino IN {trashed}"), [vault.id])?;
+            }
+            tx.execute("DELETE FROM trash WHERE vault = ?1", [vault.id])?;
             // What has no name but is open stays until it is closed, as something that was never archived.
             const OPEN: &str =
                 "(SELECT i.content FROM orphan o JOIN inode i ON i.ino = o.ino WHERE i.content IS NOT NULL)";

@@ -1,5 +1,6 @@
 //! What all commands that talk to a daemon share: finding it, a runtime, patience.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -18,6 +19,16 @@ pub fn ask<T>(
     question: impl AsyncFnOnce(Client, Vec<PathText>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let found = find::find(paths)?;
+    block_on(question(Client::new(found.socket), found.paths))
+}
+
+/// As [`ask`], for paths that need not exist any more, in the mount `mount` if that is some.
+pub fn ask_of_lost<T>(
+    paths: &[PathBuf],
+    mount: Option<&Path>,
+    question: impl AsyncFnOnce(Client, Vec<PathText>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let found = find::find_lost(paths, mount)?;
     block_on(question(Client::new(found.socket), found.paths))
 }
 

@@ -28,6 +28,7 @@ mod service;
 mod settings;
 mod snapshot;
 mod status;
+mod trash;
 mod umount;
 mod upload;
 mod vault;
@@ -56,6 +57,7 @@ const EXAMPLES: &str = "Examples:
   glacierfs vault create photos                            the same as mkdir /mnt/vaults/photos
   glacierfs flush /mnt/vaults/photos                       wait until everything in it is archived
   glacierfs restore --wait /mnt/vaults/photos/2019         bring a tree back
+  glacierfs trash restore /mnt/vaults/photos/2019          undo deleting it
   glacierfs umount /mnt/vaults";
 
 /// The command line.
@@ -76,6 +78,7 @@ enum Commands {
     Flush(flush::Flush),
     Evict(evict::Evict),
     Restore(restore::Restore),
+    Trash(trash::Trash),
     Vault(vault::Vault),
     Inventory(inventory::Inventory),
     Archive(archive::Archive),
@@ -128,6 +131,7 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Flush(flush) => flush.run(),
         Commands::Evict(evict) => evict.run(),
         Commands::Restore(restore) => restore.run(),
+        Commands::Trash(trash) => trash.run(),
         Commands::Vault(vault) => vault.run(),
         Commands::Inventory(inventory) => inventory.run(),
         Commands::Archive(archive) => archive.run(),

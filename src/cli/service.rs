@@ -125,22 +125,23 @@ impl Confirmed {
         self.service.ask(question)
     }
 
-    /// Where there is nobody to ask, only the flag says so.
     fn confirm(&self, warning: &str) -> Result<(), Failure> {
-        if self.yes {
-            return Ok(());
-        }
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            let message = format!("{warning} Nothing was done: there is no terminal to ask on, so give --yes");
-            return Err(Failure::new(Code::Usage, message));
-        }
-        let mut stderr = io::stderr().lock();
-        write!(stderr, "{warning}\nGo on? Type yes or no: ")?;
-        stderr.flush()?;
-        match agreed(&mut io::stdin().lock())? {
-            true => Ok(()),
-            false => Err(Failure::new(Code::Failed, "nothing was done")),
-        }
+        if self.yes { Ok(()) } else { confirm(warning) }
+    }
+}
+
+/// Asks the person whether what `warning` tells is to be done. Where there is nobody to ask, only the flag --yes says so.
+pub fn confirm(warning: &str) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let message = format!("{warning} Nothing was done: there is no terminal to ask on, so give --yes");
+        return Err(Failure::new(Code::Usage, message));
+    }
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{warning}\nGo on? Type yes or no: ")?;
+    stderr.flush()?;
+    match agreed(&mut io::stdin().lock())? {
+        true => Ok(()),
+        false => Err(Failure::new(Code::Failed, "nothing was done")),
     }
 }
 

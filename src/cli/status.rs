@@ -92,6 +92,12 @@ fn page(status: &wire::Status) -> String {
         ),
     ];
     page.push_str(&output::table(&["", ""], &[], &rows.map(|(key, value)| vec![format!("  {key}"), value])));
+    if status.undeletable > 0 {
+        let entries = output::count(status.undeletable, "entry", "entries");
+        page.push_str(&format!(
+            "\nTrash\n  {entries} couldn't be deleted from the vaults: see `glacierfs trash list`\n"
+        ));
+    }
     section(&mut page, "Paused", status.paused.iter().map(paused).collect());
     section(&mut page, "Uploads", status.uploads.iter().map(|upload| upload_row(upload).into()).collect());
     section(&mut page, "Jobs", status.jobs.iter().map(|job| job_row(job).into()).collect());
@@ -286,6 +292,7 @@ mod tests {
             cache: Cache { bytes: size::MIB, limit: size::GIB, files: 2 },
             spool: Spool::default(),
             paused: Vec::new(),
+            undeletable: 0,
         };
         let idle = page(&status);
         assert!(idle.starts_with("mnt-vaults at /mnt/vaults (glacierfs 0.1.0, process 7, up 3h 2m)\n\n"), "{idle}");

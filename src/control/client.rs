@@ -153,6 +153,21 @@ impl Client {
         self.post("/v1/snapshot", &Snapshot { vaults, full }).await
     }
 
+    /// A page of the trash.
+    pub async fn trash(&self, what: &Trashes) -> Result<TrashPage, Error> {
+        self.post("/v1/trash/list", what).await
+    }
+
+    /// Gives a page of the trash its names again.
+    pub async fn put_back(&self, what: &PutBack) -> Result<CameBack, Error> {
+        self.post("/v1/trash/restore", what).await
+    }
+
+    /// Deletes a page of the trash for good.
+    pub async fn purge(&self, what: &Trashes) -> Result<Purged, Error> {
+        self.post("/v1/trash/purge", what).await
+    }
+
     /// Asks for a clean stop: unmount, wait at most this many seconds for uploads (none: as configured), exit.
     pub async fn stop(&self, drain_seconds: Option<u64>) -> Result<(), Error> {
         let body = serde_json::to_vec(&Stop { drain_seconds }).map_err(|e| self.broken(&e))?;

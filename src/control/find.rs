@@ -113,6 +113,35 @@ pub fn find(paths: &[PathBuf]) -> Result<Found, Error> {
     Ok(Found { mountpoint, socket, paths: relative })
 }
 
+/// As [`find`], for paths that need not exist any more. A relative one that isn't in a mount is meant from the root of the mount
+/// `mount`, or of the only one.
+pub fn find_lost(paths: &[PathBuf], mount: Option<&Path>) -> Result<Found, Error> {
+    let mut there: Vec<PathBuf> = mount.map(Path::to_owned).into_iter().collect();
+    let mut lost = Vec::new();
+    for path in paths {
+        let absolute = std::path::absolute(path).map_err(|source| Error::Path { path: path.clone(), source })?;
+        let exists = |path: &&Path| path.symlink_metadata().is_ok();
+        // The root always exists.
+        let nearest = absolute.ancestors().find(exists).unwrap_or(Path::new("/"));
+        let rest = absolute.strip_prefix(nearest).unwrap_or(Path::new("")).as_os_str().as_bytes().to_vec();
+        match find(&[nearest.to_owned()]) {
+            Ok(found) => {
+                there.push(nearest.to_owned());
+                let above = found.paths.into_iter().next().unwrap_or_default().0;
+                lost.push(PathText(
+                    [above, rest].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b'/'),
+                ));
+            }
+            Err(Error::Elsewhere { .. }) if path.is_relative() => {
+                lost.push(PathText(path.as_os_str().as_bytes().to_vec()));
+            }
+            Err(Error::Elsewhere { mounts, .. }) => return Err(Error::Elsewhere { path: path.clone(), mounts }),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Found { paths: lost, ..find(&there)? })
+}
+
 /// The mount points of all glacierfs there are.
 pub fn mountpoints(table: &[Mount]) -> Vec<PathBuf> {
     let mut ours: Vec<_> = table

@@ -3,6 +3,8 @@
 //! Paths are relative to the mount's root without a leading `/`; the empty path is the root. Times are RFC 3339 in
 //! UTC, sizes bytes, rates bytes a second. A field that is absent reads as `null`.
 
+mod trash;
+
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
@@ -15,6 +17,14 @@ use serde::Deserialize;
 use serde::Deserializer;
 use serde::Serialize;
 use serde::Serializer;
+
+pub use trash::CameBack;
+pub use trash::Next;
+pub use trash::Purged;
+pub use trash::PutBack;
+pub use trash::TrashPage;
+pub use trash::Trashed;
+pub use trash::Trashes;
 
 /// A path or a name, bytes without NUL as the kernel has them, which JSON carries as text: every byte that isn't part of
 /// valid UTF-8, every byte of a control character, and `%` itself stand as `%XX`.
@@ -114,6 +124,8 @@ pub struct Status {
     pub spool: Spool,
     /// Vaults whose uploads rest after an error that a retry can't help.
     pub paused: Vec<Paused>,
+    /// Things in the trash whose archives the service refused to delete.
+    pub undeletable: u64,
 }
 
 /// Files waiting to be archived or on their way.
@@ -636,7 +648,7 @@ mod tests {
                     {"id":"k","vault":"v","path":"v/a","kind":"archive","tier":"Bulk","range":[0,1048575],"size":1048576,
                      "received":5,"state":"downloading","created":"2026-01-02T03:04:05Z","eta":null,"error":null}],
             "cache":{"bytes":1,"limit":2,"files":3},"spool":{"bytes":4},
-            "paused":[{"vault":"v","reason":"denied","since":"2026-01-02T03:04:05Z"}]}"#;
+            "paused":[{"vault":"v","reason":"denied","since":"2026-01-02T03:04:05Z"}],"undeletable":0 }"#;
         let status: Status = serde_json::from_str(text).expect("a status of the contract");
         assert_eq!(status.uploads[0].path.0, b"v/a\xff");
         assert_eq!(status.jobs[1].range, Some((0, 1_048_575)));

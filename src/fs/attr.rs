@@ -54,8 +54,7 @@ impl Fs {
                 state.plain &= changes.mode.is_none();
                 if let (Some(mtime), Bytes::Dirty(_, file)) = (changes.mtime, &state.bytes) {
                     set_mtime(file, mtime)?;
-                    let meta = file.metadata()?;
-                    let kept = nanos(meta.mtime(), meta.mtime_nsec());
+                    let kept = modified(file)?;
                     inexact = kept != mtime;
                     state.mtime = inexact.then_some((kept, mtime));
                 }

@@ -182,12 +182,6 @@ impl Fs {
             return Ok(writing);
         }
         let inode = self.catalog.inode(open.ino)?;
-        if let (Some(id), Start::Keep) = (inode.content, start) {
-            let content = self.catalog.content(id)?;
-            if !content.is_local() {
-                return Err(Error::Cold(Need { content: id, first: 0, last: content.size.saturating_sub(1) }));
-            }
-        }
         let emptied = match (inode.content, start) {
             (Some(id), Start::Empty) => !self.catalog.content(id)?.is_local(),
             _ => false,

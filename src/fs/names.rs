@@ -1,6 +1,5 @@
 //! Names: lookup, create, link, unlink, rename, directory streams.
 
-use std::os::unix::fs::MetadataExt;
 use std::sync::PoisonError;
 
 use nix::errno::Errno;
@@ -12,7 +11,7 @@ use super::HandleId;
 use super::Opened;
 use super::Result;
 use super::acl::Inherited;
-use super::attr::nanos;
+use super::attr::modified;
 use super::check_name;
 use super::error::spool;
 use super::io::SET_IDS;
@@ -22,6 +21,8 @@ use crate::catalog::Ino;
 use crate::catalog::Inode;
 use crate::catalog::Kind;
 use crate::catalog::NewInode;
+use crate::catalog::Place;
+use crate::catalog::PutBack;
 use crate::catalog::ROOT;
 use crate::catalog::Removed;
 use crate::catalog::RenameMode;
@@ -103,10 +104,9 @@ impl Fs {
         let Inherited { mode, xattrs } = self.inherit(parent, Kind::File.bits() | mode & 0o7777)?;
         let content = self.ids.next();
         let file = self.store.create(content).map_err(|error| spool(error, 0))?;
-        let born = file.metadata()?;
         let new = NewInode { mode, uid: caller.uid, gid: caller.gid, rdev: 0, target: None, content: Some(content) };
         // From its first moment the file's times are those of its file in the store.
-        let now = nanos(born.mtime(), born.mtime_nsec());
+        let now = modified(&file)?;
         let inode = match self.catalog.create_with(parent, name, new, &xattrs, now) {
             Ok(inode) => inode,
             Err(error) => {
@@ -210,6 +210,17 @@ impl Fs {
             Some(ino) => self.forget(ino),
             None => Ok(()),
         }
+    }
+
+    /// Gives `inos`, of the trash, their names again; what became of each.
+    pub fn put_back(&self, inos: &[Ino], how: &PutBack) -> Result<Vec<Place>> {
+        for ino in inos {
+            // Known before anybody can look.
+            if !self.catalog.xattrs(*ino)?.is_empty() {
+                self.has_xattrs(*ino);
+            }
+        }
+        Ok(self.catalog.put_back(inos, how)?)
     }
 
     /// The kernel has no use for `ino` any more: one that has no name is gone now.

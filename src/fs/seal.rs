@@ -173,16 +173,15 @@ impl Fs {
         if seals.is_empty() {
             return Ok(());
         }
-        let freed = self.catalog.seal(&seals)?;
+        let empty = self.catalog.seal(&seals)?;
         self.open.count_seals();
         for state in &mut states {
             if let Bytes::Dirty(id, file) = &state.bytes {
-                let gone = freed.iter().any(|(content, _)| content == id);
-                state.bytes = if gone { Bytes::Unknown } else { Bytes::Clean(*id, file.clone()) };
+                state.bytes = if empty.contains(id) { Bytes::Unknown } else { Bytes::Clean(*id, file.clone()) };
             }
         }
         self.sealed.notify_one();
-        if !freed.is_empty() {
+        if !empty.is_empty() {
             self.cache.doomed();
         }
         Ok(())

@@ -69,7 +69,9 @@ impl House {
                 tree_hash: [0; 32],
                 created: 1,
             };
-            assert!(self.fs.catalog.archived(sealed.content.id, sealed.content.generation, &archive, 2).expect("row"));
+            assert!(
+                self.fs.catalog.archived(sealed.content.id, sealed.content.generation, &archive, None, 2).expect("row")
+            );
             if evict {
                 assert!(self.fs.cache.evict(sealed.content.id).expect("evict"));
             }

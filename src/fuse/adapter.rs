@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -19,6 +20,7 @@ use fuser::InitFlags;
 use fuser::IoctlFlags;
 use fuser::KernelConfig;
 use fuser::LockOwner;
+use fuser::Notifier;
 use fuser::OpenAccMode;
 use fuser::OpenFlags;
 use fuser::PollEvents;
@@ -61,7 +63,6 @@ use crate::catalog::RenameMode;
 use crate::fs::Caller;
 use crate::fs::Error;
 use crate::fs::Fs;
-use crate::fs::Invalidate;
 use crate::fs::NAME_MAX;
 use crate::fs::Opened;
 use crate::fs::ROOT;
@@ -85,6 +86,8 @@ pub(super) struct Adapter {
     pub(super) shared: Arc<Shared>,
     pub(super) polls: Polls,
     pub(super) cached: Cached,
+    /// Has the kernel forget what it isn't told by an answer. Set when there is a session, before the first request.
+    pub(super) notifier: Arc<OnceLock<Notifier>>,
     /// Told when the kernel is done with this mount.
     pub(super) ended: Option<tokio::sync::oneshot::Sender<()>>,
 }
@@ -94,6 +97,15 @@ impl Adapter {
     /// memory mapping change them behind its back.
     fn ttl(&self, inode: &Inode) -> Duration {
         if inode.kind() == Kind::File && self.shared.fs.is_being_written(inode.ino) { Duration::ZERO } else { LONG }
+    }
+
+    /// Has the kernel ask for an inode's attributes anew, from now on: unlike forgetting pages, that waits for nothing.
+    fn forget_attributes(&self, ino: INodeNo) {
+        if let Some(notifier) = self.notifier.get()
+            && let Err(error) = notifier.inval_inode(ino, -1, 0)
+        {
+            log::debug!("the kernel wasn't told of changed attributes of {ino}: {error}");
+        }
     }
 
     /// Does what may keep the disk busy: not on a worker. It is parked if it lacks something.
@@ -418,7 +430,7 @@ impl fuser::Filesystem for Adapter {
         // Of what the kernel caches it takes them away itself, before.
         let set_ids_too = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID) || req.uid() != 0;
         match self.shared.fs.drop_rights(fh.0, set_ids_too) {
-            Ok(true) => self.shared.vaults.tell(&Invalidate::Inode(ino.0)),
+            Ok(true) => self.forget_attributes(ino),
             Ok(false) => {}
             Err(error) => return answer(Err(error)),
         }

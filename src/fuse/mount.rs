@@ -14,6 +14,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -213,12 +214,21 @@ pub fn mount(
     config.acl = options.access.acl();
     config.n_threads = Some(options.threads);
     let (ended, receiver) = oneshot::channel();
-    let adapter = Adapter { shared, polls: Polls::default(), cached: Cached::default(), ended: Some(ended) };
+    let notifier = Arc::new(OnceLock::new());
+    let adapter = Adapter {
+        shared,
+        polls: Polls::default(),
+        cached: Cached::default(),
+        notifier: notifier.clone(),
+        ended: Some(ended),
+    };
     let io = |source| MountError::Io { path: mountpoint.to_path_buf(), source };
     let session = match nix::unistd::geteuid().is_root() {
         true => attach(mountpoint, options, config, adapter).map_err(io)?,
         false => Session::new(adapter, mountpoint, &config).map_err(|error| refused(mountpoint, error))?,
     };
+    // It is the first.
+    let _ = notifier.set(session.notifier());
     let session = ManuallyDrop::new(session.spawn().map_err(io)?);
     Ok((Mounted { session }, receiver))
 }

@@ -70,7 +70,7 @@ impl Recall {
         let unwanted = |error: catalog::Error| error.to_string();
         if self.catalog.content_of(job.archive.row).map_err(unwanted)?.is_none() {
             // Deleted or overwritten meanwhile: nobody needs it.
-            return self.catalog.drop_job(job.id).map_err(unwanted);
+            return self.unwanted(job).map_err(unwanted);
         }
         let range = whole_is_none(job);
         let tier = job.tier.parse().unwrap_or(Tier::Standard);

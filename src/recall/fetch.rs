@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::task::JoinSet;
 
+use super::Event;
 use super::REQUESTS;
 use super::RETRY;
 use super::Recall;
@@ -98,7 +99,7 @@ impl Recall {
             received.store(0, Ordering::Relaxed);
             match self.output(&job, &received).await {
                 Ok(()) => break self.done(&job),
-                Err(Trouble::Unwanted) => break self.catalog.drop_job(job.id),
+                Err(Trouble::Unwanted) => break self.unwanted(&job),
                 Err(Trouble::Lost) => break self.lost(&job),
                 Err(Trouble::Never(reason)) => break self.fail(&job, &reason),
                 Err(Trouble::Later(reason)) => {
@@ -118,12 +119,11 @@ impl Recall {
     }
 
     fn done(&self, job: &Job) -> catalog::Result<()> {
+        let Some(content) = self.catalog.content_of(job.archive.row)? else { return self.unwanted(job) };
         self.catalog.drop_job(job.id)?;
-        if let Some(content) = self.catalog.content_of(job.archive.row)? {
-            let local = content.present.as_ref().map_or(content.size, |present| present.bytes(content.size));
-            self.cache.insert(content.id, local);
-            self.progress(content.id);
-        }
+        let local = content.present.as_ref().map_or(content.size, |present| present.bytes(content.size));
+        self.cache.insert(content.id, local);
+        self.tell(content.id, Event::Progress);
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Recall {
                     Err(catalog::Error::NotFound) => return Err(evicted()),
                     other => other?,
                 };
-                self.progress(content.id);
+                self.tell(content.id, Event::Progress);
             }
             first = last + 1;
         }

@@ -99,6 +99,8 @@ enum Event {
     Progress,
     /// A retrieval of it failed.
     Failed(String),
+    /// No file has it any more.
+    Gone,
 }
 
 /// A retrieval under way, for people.
@@ -199,8 +201,10 @@ impl Recall {
             // The sender stays as long as there is a waiter.
             let _ = waiter.events.changed().await;
             let event = waiter.events.borrow_and_update().clone();
-            if let Event::Failed(reason) = event {
-                return Err(Error::Failed(reason));
+            match event {
+                Event::Nothing | Event::Progress => {}
+                Event::Failed(reason) => return Err(Error::Failed(reason)),
+                Event::Gone => return Err(catalog::Error::NotFound.into()),
             }
         }
     }
@@ -279,22 +283,29 @@ impl Recall {
         lock(&self.waiters).entry(id).or_default().subscribe()
     }
 
-    fn progress(&self, id: ContentId) {
+    /// Tells those who wait for content `id`.
+    fn tell(&self, id: ContentId, event: Event) {
         if let Some(events) = lock(&self.waiters).get(&id) {
-            events.send_replace(Event::Progress);
+            events.send_replace(event);
         }
+    }
+
+    /// Gives a job up that no file wants any more: who waited for the bytes of one is to look what it has now.
+    fn unwanted(&self, job: &Job) -> catalog::Result<()> {
+        self.catalog.drop_job(job.id)?;
+        if let Some(id) = self.catalog.content_once_of(job.archive.row)? {
+            self.tell(id, Event::Gone);
+        }
+        Ok(())
     }
 
     /// Gives a job up for good.
     fn fail(&self, job: &Job, reason: &str) -> catalog::Result<()> {
         log::error!("a retrieval from {} failed: {reason}", job.vault_name);
+        let Some(content) = self.catalog.content_of(job.archive.row)? else { return self.unwanted(job) };
         self.catalog.drop_job(job.id)?;
-        if let Some(content) = self.catalog.content_of(job.archive.row)? {
-            lock(&self.failures).put(content.id, reason.to_owned());
-            if let Some(events) = lock(&self.waiters).get(&content.id) {
-                events.send_replace(Event::Failed(reason.to_owned()));
-            }
-        }
+        lock(&self.failures).put(content.id, reason.to_owned());
+        self.tell(content.id, Event::Failed(reason.to_owned()));
         Ok(())
     }
 

@@ -261,6 +261,25 @@ async fn waiting_can_be_given_up() {
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
 }
 
+/// Promise: who waits for bytes of a file that gets others meanwhile is told so, whether they were asked for or have come already.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_bytes_meanwhile_leave_nobody_waiting() {
+    for op in [Op::RequestRetrieval, Op::Fetch] {
+        let house = house();
+        let id = house.archive("a", &bytes(1000));
+        let held = house.fake.hold(op);
+        let recall = house.recall.clone();
+        let reader = tokio::spawn(async move { recall.bring(id, 0, 999).await });
+        held.reached(1).await;
+        let ino = house.catalog.content(id).expect("content").ino;
+        house.catalog.begin_write(ino, id + 1, catalog::Start::Empty, 1).expect("a write");
+        drop(held);
+        let waited = tokio::time::timeout(Duration::from_secs(20), reader).await;
+        let error = waited.expect("nobody waits for ever").expect("no panic").expect_err("they are gone");
+        assert!(error.is_gone(), "{error}");
+    }
+}
+
 /// Promise: what is evicted while it is being brought back is brought back all the same to who waits for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn eviction_meanwhile_leaves_nobody_waiting() {

@@ -38,6 +38,7 @@ use super::Part;
 use super::Payload;
 use super::PayloadHash;
 use super::Result;
+use super::Retention;
 use super::Tier;
 use super::TreeHash;
 use super::Vault;
@@ -73,6 +74,8 @@ pub enum Op {
     Abort,
     /// [`ArchiveService::delete_archive`].
     DeleteArchive,
+    /// [`ArchiveService::retention`].
+    Retention,
     /// [`ArchiveService::request_retrieval`].
     RequestRetrieval,
     /// [`ArchiveService::request_inventory`].
@@ -123,6 +126,7 @@ struct State {
     faults: Vec<Fault>,
     jobs_are_held: bool,
     without_inventory: HashSet<String>,
+    retention: HashMap<String, Retention>,
     /// Of how many of the next outputs a byte is wrong, and how many end in the middle.
     spoilt: usize,
     cut: usize,
@@ -273,6 +277,11 @@ impl Fake {
             true => state.without_inventory.remove(vault),
             false => state.without_inventory.insert(vault.to_owned()),
         };
+    }
+
+    /// What the lock of a vault says. It forbids nothing by itself: see [`Fake::fail`].
+    pub fn set_retention(&self, vault: &str, retention: Retention) {
+        self.lock().retention.insert(vault.to_owned(), retention);
     }
 
     /// How often an operation was called.
@@ -604,6 +613,13 @@ impl ArchiveService for Fake {
         Box::pin(self.call(Op::DeleteArchive, vault, move |state| {
             state.vault(vault)?.archives.remove(archive_id);
             Ok(())
+        }))
+    }
+
+    fn retention<'a>(&'a self, vault: &'a str) -> BoxFuture<'a, Result<Retention>> {
+        Box::pin(self.call(Op::Retention, vault, move |state| {
+            state.vault(vault)?;
+            Ok(state.retention.get(vault).cloned().unwrap_or(Retention::Free))
         }))
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{
     ArchiveRecord, ArchiveService, Error, Fetched, InventoryItem, Job, JobKind, JobStatus, Kind, Limits, Part, Payload,
-    PayloadHash, Result, Tier, TreeHash, Vault,
+    PayloadHash, Result, Retention, Tier, TreeHash, Vault, retention,
 };
 use crate::glacier::client::{self, Client, ErrorKind, JobFilter, MAX_PART, MAX_PARTS};
 use crate::glacier::error::ErrorCode;
@@ -221,6 +221,16 @@ impl ArchiveService for Glacier {
 
     fn delete_archive<'a>(&'a self, vault: &'a str, archive_id: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { Ok(self.0.delete_archive(vault, archive_id).await?) })
+    }
+
+    fn retention<'a>(&'a self, vault: &'a str) -> BoxFuture<'a, Result<Retention>> {
+        Box::pin(async move {
+            match self.0.get_vault_lock(vault).await.map_err(Error::from) {
+                Ok(lock) => Ok(retention::of_policy(&lock.policy)),
+                Err(error) if error.kind() == Kind::NotFound => Ok(Retention::Free),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn request_retrieval<'a>(

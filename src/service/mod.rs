@@ -13,6 +13,7 @@ pub mod fake;
 #[doc(hidden)]
 pub mod fuzzing;
 mod glacier;
+mod retention;
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -25,6 +26,7 @@ use jiff::Timestamp;
 use crate::util::size::MIB;
 
 pub use self::glacier::Glacier;
+pub use self::retention::Retention;
 pub use crate::glacier::client::Payload;
 pub use crate::glacier::description;
 pub use crate::glacier::treehash::{self, PayloadHash, TreeHash};
@@ -300,6 +302,9 @@ pub trait ArchiveService: Send + Sync + fmt::Debug {
 
     /// Deletes an archive. No error if it has been deleted before.
     fn delete_archive<'a>(&'a self, vault: &'a str, archive_id: &'a str) -> BoxFuture<'a, Result<()>>;
+
+    /// What the vault's lock forbids: whether, and when, its archives can be deleted.
+    fn retention<'a>(&'a self, vault: &'a str) -> BoxFuture<'a, Result<Retention>>;
 
     /// Asks for an archive, or for the bytes `range` of it, which must be megabyte aligned
     /// ([`treehash::is_megabyte_aligned`]); answers with the job's ID. Each call is a job and costs money.

@@ -13,6 +13,7 @@ use crate::catalog::Ino;
 use crate::catalog::Node;
 use crate::catalog::NodeArchive;
 use crate::catalog::NodeContent;
+use crate::catalog::NodeTrash;
 use crate::catalog::State;
 
 /// The version that is written, and the newest that is read.
@@ -103,6 +104,17 @@ pub(super) struct Inode {
     xattrs: Vec<(Text, Text)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content: Option<Content>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trash: Option<Trash>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Trash {
+    path: Text,
+    deleted: i64,
+    due: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<Text>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -216,6 +228,12 @@ impl From<Node> for Inode {
                 };
                 Content { key: Hex(content.id.to_be_bytes()), size: content.size, state, archive, tree_hash, created }
             }),
+            trash: node.trash.map(|trash| Trash {
+                path: Text(trash.path),
+                deleted: trash.deleted,
+                due: trash.due,
+                lost: trash.lost.into_iter().map(Text).collect(),
+            }),
         }
     }
 }
@@ -261,6 +279,12 @@ impl TryFrom<Inode> for Node {
             target: line.target.map(|Text(target)| target),
             xattrs: line.xattrs.into_iter().map(|(Text(name), Text(value))| (name, value)).collect(),
             content,
+            trash: line.trash.map(|Trash { path: Text(path), deleted, due, lost }| NodeTrash {
+                path,
+                deleted,
+                due,
+                lost: lost.into_iter().map(|Text(path)| path).collect(),
+            }),
         })
     }
 }

@@ -40,6 +40,9 @@ impl Plan {
                 plan.root = Some(node);
                 continue;
             }
+            if node.trash.is_some() {
+                continue;
+            }
             if Kind::of(node.mode) == Some(Kind::Directory) {
                 let [(parent, _)] = node.names[..] else {
                     return Err(wrong(node.ino, "is a directory with several names"));
@@ -86,10 +89,14 @@ fn check(node: &Node, root: Ino) -> Result<(), Damaged> {
         return wrong("is of no kind that there is");
     };
     if node.ino == root {
-        return if kind == Kind::Directory { Ok(()) } else { wrong("is the vault, and no directory") };
+        let is_good = kind == Kind::Directory && node.trash.is_none();
+        return if is_good { Ok(()) } else { wrong("is the vault, and no directory") };
     }
-    if node.ino <= 1 || node.names.is_empty() {
-        return wrong("has no name");
+    if node.ino <= 1 || node.names.is_empty() != node.trash.is_some() {
+        return wrong("has no name and isn't in the trash, or has one and is");
+    }
+    if node.trash.iter().flat_map(|trash| trash.lost.iter().chain([&trash.path])).any(|path| !is_path(path)) {
+        return wrong("has a path in the trash that can't be one");
     }
     if node.names.iter().any(|(_, name)| !is_name(name)) {
         return wrong("has a name that can't be one");
@@ -108,6 +115,11 @@ fn check(node: &Node, root: Ino) -> Result<(), Damaged> {
         None if node.content.is_none() && kind == Kind::File && node.size > 0 => wrong("has a size, and no bytes"),
         _ => Ok(()),
     }
+}
+
+/// Whether `path` can be one within a vault. Empty: none is known.
+fn is_path(path: &[u8]) -> bool {
+    path.is_empty() || path.split(|byte| *byte == b'/').all(is_name)
 }
 
 fn is_name(name: &[u8]) -> bool {

@@ -194,7 +194,7 @@ impl Snapshots {
         let mut batch = Vec::with_capacity(BATCH);
         for node in files.read()?.2 {
             let node = node?;
-            if catalog::Kind::of(node.mode) == Some(catalog::Kind::Directory) {
+            if catalog::Kind::of(node.mode) == Some(catalog::Kind::Directory) && node.trash.is_none() {
                 continue;
             }
             batch.push(node);
@@ -221,6 +221,9 @@ impl Snapshots {
 
     /// What a node is called, for people.
     fn path(&self, vault: &Vault, node: &Node) -> String {
+        if let Some(trash) = &node.trash {
+            return format!("{}/{} of the trash", vault.name, String::from_utf8_lossy(&trash.path));
+        }
         let Some((parent, name)) = node.names.first() else { return format!("inode {}", node.ino) };
         let directory = self.catalog.path(*parent).ok().flatten().unwrap_or_else(|| vault.name.clone().into_bytes());
         format!("{}/{}", String::from_utf8_lossy(&directory), String::from_utf8_lossy(name))

@@ -23,6 +23,7 @@ use crate::catalog::Inode;
 use crate::catalog::Kind as InodeKind;
 use crate::catalog::NewInode;
 use crate::catalog::Node;
+use crate::catalog::NodeTrash;
 use crate::catalog::RenameMode;
 use crate::catalog::Tree;
 use crate::fs;
@@ -83,7 +84,7 @@ fn the_first_version_is_read_for_ever() {
             Line::Removed(ino) => panic!("{ino} is removed"),
         })
         .collect();
-    assert_eq!(nodes.iter().map(|node| node.ino).collect::<Vec<_>>(), [2, 4, 6, 9, 11, 13]);
+    assert_eq!(nodes.iter().map(|node| node.ino).collect::<Vec<_>>(), [2, 4, 6, 9, 11, 13, 14]);
     let file = &nodes[2];
     assert_eq!((file.mode, file.uid, file.gid, file.size), (0o100640, 1000, 100, 5));
     assert_eq!((file.atime, file.mtime, file.ctime, file.btime), (7, -500_000_000, 9_223_372_036_854_775_807, 1));
@@ -96,6 +97,9 @@ fn the_first_version_is_read_for_ever() {
     assert_eq!(nodes[3].target.as_deref(), Some(&b"\xfe target"[..]));
     assert_eq!((InodeKind::of(nodes[4].mode), nodes[4].rdev), (Some(InodeKind::CharDevice), 259));
     assert!(nodes[5].content.as_ref().is_some_and(|content| content.archive.is_none()));
+    let trash = nodes[6].trash.as_ref().expect("it is in the trash");
+    assert_eq!((trash.path.as_slice(), trash.deleted, trash.due), (&b"a dir/deleted"[..], 6, 7_776_000_000_000_000));
+    assert_eq!(trash.lost, [b"deleted too".to_vec()]);
     Plan::read(2, nodes.into_iter().map(Ok)).expect("it is a tree");
 }
 
@@ -110,7 +114,7 @@ fn the_first_delta_is_read_for_ever() {
     );
     let merged = Merged::new(Reader::new(SAMPLE).expect("full"), Some(Reader::new(&delta[..]).expect("delta")));
     let merged: Vec<Node> = merged.collect::<Result<_, _>>().expect("merged");
-    assert_eq!(merged.iter().map(|node| node.ino).collect::<Vec<_>>(), [2, 4, 6, 9, 13, 15]);
+    assert_eq!(merged.iter().map(|node| node.ino).collect::<Vec<_>>(), [2, 4, 6, 9, 13, 14, 15]);
     assert_eq!(merged[2].mode, 0o100600);
 }
 
@@ -123,7 +127,7 @@ fn what_is_unknown_is_skipped() {
     for line in &mut lines {
         *line = line.replacen('{', r#"{"some":{"thing":[1,null]},"#, 1);
     }
-    lines.insert(3, r#"{"trash":"a","path":["b"]}"#.to_owned());
+    lines.insert(3, r#"{"waste":"a","path":["b"]}"#.to_owned());
     let body: String = lines[1..].iter().map(|line| format!("{line}\n")).collect();
     use sha2::Digest as _;
     let digest = hex::encode(sha2::Sha256::digest(body.as_bytes()));
@@ -171,7 +175,16 @@ fn impossible_trees() {
         names: vec![(parent, name.to_vec())],
         ..Node::default()
     };
+    let trash = |path: &str, lost: &[&str]| NodeTrash {
+        path: path.as_bytes().to_vec(),
+        deleted: 1,
+        due: 2,
+        lost: lost.iter().map(|path| path.as_bytes().to_vec()).collect(),
+    };
+    let trashed =
+        |path: &str, lost: &[&str]| Node { names: Vec::new(), trash: Some(trash(path, lost)), ..dir(3, 2, "") };
     let plan = |nodes: Vec<Node>| Plan::read(2, nodes.into_iter().map(Ok));
+    plan(vec![trashed("a/b", &["c", "d/e"]), Node { ino: 4, ..trashed("", &[]) }]).expect("a tree");
     let good = plan(vec![dir(3, 9, "b"), file(4, 3, b"f"), dir(9, 2, "a")]).expect("a tree");
     assert_eq!(good.directories.iter().map(|(depth, node)| (*depth, node.ino)).collect::<Vec<_>>(), [(1, 9), (2, 3)]);
     let long = vec![b'x'; 256];
@@ -194,6 +207,12 @@ fn impossible_trees() {
         vec![file(3, 2, &long)],
         vec![file(1, 2, b"a")],
         vec![file(2, 2, b"a")],
+        vec![Node { trash: Some(trash("a", &[])), ..file(3, 2, b"a") }],
+        vec![trashed("a//b", &[])],
+        vec![trashed("../a", &[])],
+        vec![trashed("/a", &[])],
+        vec![trashed("a", &["b/.."])],
+        vec![trashed("a", &[]), file(4, 3, b"a")],
     ];
     for nodes in bad {
         assert!(plan(nodes.clone()).is_err(), "{nodes:?}");
@@ -201,7 +220,8 @@ fn impossible_trees() {
 }
 
 /// Promise: a full snapshot and its delta together are the tree as it was when the delta was taken, whatever was done in
-/// between; and brought into an empty catalog, they are the same tree again, also when that is done twice.
+/// between; and brought into an empty catalog, they are the same tree and trash again, also when that is done twice. Nothing
+/// goes from the trash earlier for it.
 #[test]
 fn full_and_delta_are_the_tree() {
     proptest!(ProptestConfig::with_cases(40), |(before in steps(), after in steps())| {
@@ -227,11 +247,18 @@ fn full_and_delta_are_the_tree() {
             for (_, node) in &plan.directories {
                 again.graft(root.vault.expect("a vault"), std::slice::from_ref(node)).expect("a directory");
             }
-            let rest: Vec<Node> =
-                merged.iter().filter(|node| InodeKind::of(node.mode) != Some(InodeKind::Directory)).cloned().collect();
+            let is_rest = |node: &&Node| node.trash.is_some() || InodeKind::of(node.mode) != Some(InodeKind::Directory);
+            let rest: Vec<Node> = merged.iter().filter(is_rest).cloned().collect();
             again.graft(root.vault.expect("a vault"), &rest).expect("files");
         }
-        prop_assert_eq!(nodes(&full(&again, &root)), now);
+        let mut came_back = nodes(&full(&again, &root));
+        for (node, was) in came_back.iter_mut().zip(&now) {
+            if let (Some(trash), Some(was)) = (&mut node.trash, &was.trash) {
+                prop_assert!(trash.due >= was.due);
+                trash.due = was.due;
+            }
+        }
+        prop_assert_eq!(came_back, now);
         let found = Catalog::check(&other.path().join("catalog.db")).expect("checked");
         prop_assert!(found.iter().all(|line| line.contains("wasn't given out") || line.contains("position")), "{:?}", found);
     });
@@ -251,7 +278,7 @@ fn run(catalog: &Catalog, root: &Inode, steps: &[(u8, usize, usize)], made: &mut
         let now = nodes(&full(catalog, root));
         let dirs: Vec<u64> = now
             .iter()
-            .filter(|node| InodeKind::of(node.mode) == Some(InodeKind::Directory))
+            .filter(|node| node.trash.is_none() && InodeKind::of(node.mode) == Some(InodeKind::Directory))
             .map(|node| node.ino)
             .collect();
         let parent = dirs[whither % dirs.len()];
@@ -260,7 +287,8 @@ fn run(catalog: &Catalog, root: &Inode, steps: &[(u8, usize, usize)], made: &mut
         let one = all.get(which % all.len().max(1));
         *made += 1;
         let name = format!("n{made}").into_bytes();
-        let time = *made as i64;
+        // What is younger than a minute doesn't go to the trash.
+        let time = *made as i64 * 60_000_000_000;
         // Not all of them can be done, and that is fine.
         match (what, one) {
             (0, _) => drop(catalog.create(parent, &name, new(InodeKind::Directory), time)),
@@ -357,7 +385,7 @@ impl House {
             tree_hash: [0; 32],
             created: 0,
         };
-        self.catalog.archived(one.content.id, 0, &archive, 0).expect("archived");
+        self.catalog.archived(one.content.id, 0, &archive, None, 0).expect("archived");
         Some(taken.name)
     }
 

@@ -377,7 +377,8 @@ impl Uploads {
     fn record(&self, sealed: &Sealed, archive: Archive) -> catalog::Result<()> {
         let content = &sealed.content;
         lock(&self.paused).remove(&content.vault);
-        if self.catalog.archived(content.id, content.generation, &archive, catalog::now())? {
+        let file = Some((&sealed.inode, sealed.path.as_slice()));
+        if self.catalog.archived(content.id, content.generation, &archive, file, catalog::now())? {
             self.cache.archived(content.id, content.size);
             self.archived.fetch_add(1, Ordering::Relaxed);
             self.archived_bytes.fetch_add(content.size, Ordering::Relaxed);

@@ -118,7 +118,7 @@ impl House {
     /// The IDs of the archives in the trash.
     fn trash(&self) -> Vec<String> {
         let trash = self.catalog.trash_due(i64::MAX, 10).expect("trash");
-        trash.into_iter().map(|trashed| trashed.archive.archive_id).collect()
+        trash.into_iter().filter_map(|trashed| Some(trashed.archive?.archive_id)).collect()
     }
 
     /// Ends without a word, and begins again with what is on the disk.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::time::Duration;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use tokio::sync::Notify;
@@ -25,6 +26,8 @@ pub use inventory::Report;
 pub use restored::Restore;
 pub use restored::Restored;
 pub use restored::SnapshotReport;
+pub use trash::Purged;
+pub use trash::after_days;
 
 use crate::catalog;
 use crate::catalog::Catalog;
@@ -38,6 +41,7 @@ use crate::fs::Invalidate;
 use crate::service;
 use crate::service::ArchiveService;
 use crate::service::Kind as Trouble;
+use crate::service::Retention;
 
 /// What a vault may be called; the tail of every message about a bad name.
 const NAMES: &str = "1 to 255 of a-z, A-Z, 0-9, '_', '-' and '.', not only dots";
@@ -58,6 +62,10 @@ pub struct Vaults {
     asked: Notify,
     /// Brings trees back from snapshots, if there is who can.
     restore: OnceLock<Arc<dyn Restore>>,
+    /// What the vaults' locks say, and when they were asked.
+    retentions: Mutex<HashMap<String, (Instant, Option<Retention>)>>,
+    /// What of the trash is just being deleted.
+    going: Mutex<HashSet<catalog::Ino>>,
 }
 
 /// Why something with a vault failed.
@@ -133,7 +141,17 @@ impl Vaults {
     /// they are read: some 400 bytes an archive.
     pub fn new(catalog: Arc<Catalog>, service: Arc<dyn ArchiveService>, scratch: PathBuf) -> Self {
         let (invalidator, inventories, asked) = (OnceLock::new(), Mutex::default(), Notify::new());
-        Vaults { catalog, service, invalidator, inventories, scratch, asked, restore: OnceLock::new() }
+        Vaults {
+            catalog,
+            service,
+            invalidator,
+            inventories,
+            scratch,
+            asked,
+            restore: OnceLock::new(),
+            retentions: Mutex::default(),
+            going: Mutex::default(),
+        }
     }
 
     /// Who is told of changes that the kernel doesn't know of. To be called once, when the mount is there.

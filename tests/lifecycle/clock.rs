@@ -1,26 +1,12 @@
 //! A clock that is wrong.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use super::support::Place;
 use super::support::Serve;
 use super::support::finished;
+use super::support::shifted;
 use super::support::within;
-
-/// Where Debian's package faketime puts the library that shifts a program's clock.
-const LIBRARY: [&str; 2] =
-    ["/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"];
-
-/// Makes `command`, and what it starts, see the clock that the file at `shift` tells: its first line is an offset, and
-/// can be changed meanwhile. Waits and file times stay true.
-fn shifted(command: &mut Command, shift: &Path) {
-    let library = LIBRARY.iter().find(|path| Path::new(path).exists());
-    let library = library.expect("faketime is needed to shift the clock: apt-get install faketime");
-    command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", shift).env("FAKETIME_NO_CACHE", "1");
-    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
-}
 
 /// Promise: a clock ten minutes off is named, with how much and in which direction, when there is nothing yet that could
 /// be served without the service, and the exit code says that the service refused. A mount that has a catalog comes up:

@@ -13,6 +13,7 @@ mod set_ids;
 mod snapshots;
 #[path = "../support/mod.rs"]
 mod support;
+mod trash;
 
 use std::process::Command;
 use std::process::Stdio;

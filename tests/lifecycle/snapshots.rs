@@ -207,6 +207,53 @@ fn a_delta_and_what_came_after() {
     assert_eq!(fs::read_to_string(place.path("mnt/v/later")).expect("recalled"), "later\n");
 }
 
+/// Promise: what was in the trash is in it again after a rebuild, and comes back with all that it was: an overwritten version
+/// too, hard links, and its attributes.
+#[test]
+fn the_trash_is_there_again() {
+    let place = Place::new();
+    place.shift(0);
+    place.mount_shifted(&OPTIONS[2..]);
+    make_tree(&place);
+    archive(&place);
+    let (before, contents) = (tree(&place), bytes(&place));
+    // What is younger than a minute and needs no archive isn't kept.
+    place.shift(3600);
+    sh(&place, r"cd v; rm -rf 'a dir' third; echo other >$'\xfd'/in");
+    archive(&place);
+    snapshot(&place, &[]);
+    let list = || -> serde_json::Value {
+        let mnt = place.text("mnt");
+        let mut listed: serde_json::Value =
+            serde_json::from_str(&place.ok(&["trash", "list", "--json", "--mount", &mnt])).expect("JSON");
+        for one in listed.as_array_mut().expect("a list") {
+            one.as_object_mut().expect("an object").retain(|key, _| !key.starts_with("due") && key != "days");
+        }
+        listed
+    };
+    let trash = list();
+    assert!(trash.as_array().is_some_and(|all| all.len() > 3), "{trash}");
+    place.ok(&["umount", &place.text("mnt")]);
+    fs::remove_dir_all(place.path("state")).expect("a lost state directory");
+    place.mount_shifted(&OPTIONS[2..]);
+    let told = rebuild(&place, &[]);
+    assert!(told.contains("from snapshot") && !told.contains("lost") && !told.contains("place"), "{told}");
+    assert_eq!(list(), trash);
+    let checked = place.run(&["catalog", "check", "--mount", &place.text("mnt")]);
+    assert_eq!(checked.code, 0, "{}", checked.stdout);
+    fs::remove_file(place.path("mnt/v").join(std::ffi::OsStr::from_bytes(b"\xfd/in"))).expect("in the way");
+    place.ok(&["trash", "restore", &place.text("mnt/v")]);
+    let after = bytes(&place);
+    for (path, bytes) in contents.iter().filter(|(path, _)| !path.starts_with(std::ffi::OsStr::from_bytes(b"\xfd"))) {
+        assert_eq!(after.get(path), Some(bytes), "{}", path.display());
+    }
+    let again = tree(&place);
+    let shown = |tree: &Tree, path: &Path| tree.get(path).map(|told| told.split(" ctime").next().map(str::to_owned));
+    for path in contents.keys().filter(|path| path.starts_with("a dir")) {
+        assert_eq!(shown(&again, path), shown(&before, path), "{}", path.display());
+    }
+}
+
 /// Promise: a snapshot that is damaged is named, and the one before it is taken; with `--no-snapshot` the descriptions are enough
 /// for the files, and a snapshot then adds what is missing.
 #[test]

@@ -183,7 +183,7 @@ impl House {
     pub fn evict(&self, content: Option<ContentId>) -> u64 {
         self.fs().settle().expect("settle");
         let Live { catalog, cache, .. } = self.live();
-        let all = || catalog.cached().expect("cached").into_iter().map(|(id, _)| id).collect();
+        let all = || catalog.cached().expect("cached").into_iter().map(|cached| cached.id).collect();
         let contents: Vec<ContentId> = content.map_or_else(all, |content| vec![content]);
         contents.into_iter().filter(|content| cache.evict(*content).expect("evict")).count() as u64
     }

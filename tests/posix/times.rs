@@ -15,7 +15,10 @@ use super::User;
 #[test]
 fn what_changes_which() {
     let pair = Pair::new();
-    pair.same(User::Root, "mkdir a b; echo hello > a/f; mkdir a/d; ln -s x a/l; touch other; chmod 644 a/f");
+    pair.same(
+        User::Root,
+        "mkdir a b; echo hello > a/f; mkdir a/d; ln -s x a/l; sleep 0.02; touch other; chmod 644 a/f",
+    );
     let watched = "a b a/f a/d a/l other b/f b/d b/l a/g";
     for operation in [
         "chmod 600 a/f",

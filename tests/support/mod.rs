@@ -124,6 +124,27 @@ impl Place {
     }
 }
 
+/// For mounts whose clock is another.
+impl Place {
+    /// Mounts an embedded endpoint in the background, both by a clock that [`Place::shift`] sets.
+    pub fn mount_shifted(&self, more: &[&str]) {
+        let (local, state, mnt) = (self.text("vaults"), self.text("state"), self.text("mnt"));
+        let mut arguments = vec!["mount", "--local", &local, "--state", &state, "--retrieval-delay", "all=0s"];
+        arguments.extend(["--inventory-interval", "0", "--daemon"]);
+        arguments.extend(more);
+        arguments.push(&mnt);
+        let mut command = self.command(&arguments);
+        shifted(&mut command, &self.path("shift"));
+        let done = finished(&mut command);
+        assert_eq!(done.code, 0, "{}{}", done.stderr, self.log());
+    }
+
+    /// Sets that clock so many seconds ahead.
+    pub fn shift(&self, seconds: u64) {
+        std::fs::write(self.path("shift"), format!("+{seconds}\n")).expect("a shift");
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if self.is_mounted() {
@@ -133,6 +154,19 @@ impl Drop for Place {
             let _ = Command::new("umount").arg("-l").arg(self.mnt()).output();
         }
     }
+}
+
+/// Where Debian's package faketime puts the library that shifts a program's clock.
+const LIBRARY: [&str; 2] =
+    ["/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"];
+
+/// Makes `command`, and what it starts, see the clock that the file at `shift` tells: its first line is an offset, and
+/// can be changed meanwhile. Waits and file times stay true.
+pub fn shifted(command: &mut Command, shift: &Path) {
+    let library = LIBRARY.iter().find(|path| Path::new(path).exists());
+    let library = library.expect("faketime is needed to shift the clock: apt-get install faketime");
+    command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", shift).env("FAKETIME_NO_CACHE", "1");
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
 }
 
 pub fn finished(command: &mut Command) -> Done {

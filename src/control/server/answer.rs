@@ -33,6 +33,11 @@ impl Failure {
         Failure(ErrorBody { error: message.into(), kind: ErrorKind::Invalid })
     }
 
+    /// The daemon failed.
+    pub(super) fn internal(error: impl std::fmt::Display) -> Self {
+        Failure::new(ErrorKind::Internal, &error)
+    }
+
     fn new(kind: ErrorKind, error: &dyn std::fmt::Display) -> Self {
         if kind == ErrorKind::Internal {
             log::error!("a control request failed: {error}");

@@ -1,13 +1,14 @@
 //! Answers on the control socket.
 //!
 //! One handler a route, each in the file of its subject: `status`, `paths` (ls, flush, evict, restore), `vaults`
-//! (vaults, inventory, rebuild). They keep no state but one: who is waiting (`waits`). What walks a tree or asks the
+//! (vaults, inventory, rebuild), `trash`. They keep no state but one: who is waiting (`waits`). What walks a tree or asks the
 //! catalog much runs on a blocking thread. Whatever goes wrong is answered as JSON with a message for the person.
 
 mod answer;
 mod paths;
 mod snapshots;
 mod status;
+mod trash;
 mod tree;
 mod vaults;
 mod waits;
@@ -141,6 +142,9 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/inventory", post(vaults::inventory))
         .route("/v1/rebuild", post(vaults::rebuild))
         .route("/v1/snapshot", post(snapshots::take))
+        .route("/v1/trash/list", post(trash::list))
+        .route("/v1/trash/restore", post(trash::restore))
+        .route("/v1/trash/purge", post(trash::purge))
         .route("/v1/stop", post(stop))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)

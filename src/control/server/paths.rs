@@ -93,10 +93,7 @@ fn entries(daemon: &Daemon, batch: Vec<(Vec<u8>, Inode)>, in_root: bool) -> Resu
         let archive = content.and_then(|content| content.archive.as_ref());
         let kind = match inode.kind() {
             Kind::Directory if in_root => EntryKind::Vault,
-            Kind::Directory => EntryKind::Dir,
-            Kind::File => EntryKind::File,
-            Kind::Symlink => EntryKind::Symlink,
-            Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => EntryKind::Other,
+            other => kind(other),
         };
         let inode = match content {
             Some(content) if content.state == catalog::State::Dirty => fresh(daemon, inode),
@@ -126,7 +123,17 @@ fn fresh(daemon: &Daemon, inode: Inode) -> Inode {
     daemon.fs.getattr(inode.ino).unwrap_or(inode)
 }
 
-fn timestamp(nanos: i64) -> Timestamp {
+/// What something within a vault is.
+pub(super) fn kind(kind: Kind) -> EntryKind {
+    match kind {
+        Kind::Directory => EntryKind::Dir,
+        Kind::File => EntryKind::File,
+        Kind::Symlink => EntryKind::Symlink,
+        Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => EntryKind::Other,
+    }
+}
+
+pub(super) fn timestamp(nanos: i64) -> Timestamp {
     // 292 years either way are within a Timestamp's range.
     Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -64,6 +64,7 @@ fn collect(daemon: &Daemon) -> Result<wire::Status, Failure> {
         paused: paused
             .map(|pause| wire::Paused { vault: pause.vault, reason: pause.reason, since: pause.since })
             .collect(),
+        undeletable: daemon.catalog.trash_refused()?,
     })
 }
 

@@ -79,7 +79,7 @@ pub(super) fn visit(
 }
 
 /// Those of `paths` that aren't below another of them, so that nothing is visited twice.
-fn outermost(paths: &[&PathText]) -> HashSet<PathText> {
+pub(super) fn outermost(paths: &[&PathText]) -> HashSet<PathText> {
     let mut sorted: Vec<_> = paths.iter().map(|path| (components(path).collect::<Vec<_>>(), *path)).collect();
     // A directory comes right before what is below it.
     sorted.sort();
@@ -97,7 +97,8 @@ pub(super) fn is_root(path: &PathText) -> bool {
     components(path).next().is_none()
 }
 
-fn components(path: &PathText) -> impl Iterator<Item = &[u8]> {
+/// The names of a path.
+pub(super) fn components(path: &PathText) -> impl Iterator<Item = &[u8]> {
     path.0.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
 }
 
