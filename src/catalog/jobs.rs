@@ -235,7 +235,8 @@ impl Catalog {
     pub fn content_of(&self, row: ArchiveRow) -> Result<Option<Content>> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&contents::select(
-                "c.archive = ?1 AND EXISTS (SELECT 1 FROM inode i WHERE i.ino = c.ino AND i.content = c.id)",
+                "c.archive = ?1 AND EXISTS (SELECT 1 FROM inode i WHERE i.ino = c.ino AND i.content = c.id)
+                 AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.ino = c.ino)",
             ))?;
             Ok(statement.query_row([row], Content::from_row).optional()?)
         })
