@@ -31,7 +31,7 @@ struct Version {
 enum How {
     /// As a whole: it is there, or what was before.
     Whole,
-    /// Something was added, of which any part may be there.
+    /// Something was added, be it to a new file, of which any part may be there.
     Added,
     /// Its name was changed: without that, what was added later under the other name may be there under this one.
     Moved,
@@ -184,7 +184,8 @@ impl Work {
 
     fn create(&mut self, name: &str, sync: bool) -> io::Result<()> {
         let bytes = self.bytes();
-        self.begin(name, Some(bytes.clone()), How::Whole);
+        // Until it is synced, less of it may be there.
+        self.begin(name, Some(bytes.clone()), How::Added);
         let file = File::options().write(true).create(true).truncate(true).open(self.at(name))?;
         self.write(name, file, &bytes, sync)
     }
