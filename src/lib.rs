@@ -13,6 +13,7 @@ pub mod fs;
 pub mod fuse;
 pub mod glacier;
 pub mod recall;
+pub mod scrub;
 pub mod server;
 pub mod service;
 pub mod snapshot;

@@ -77,6 +77,8 @@ pub enum Adopted {
     },
     /// Another archive has its content or its name; it is in the trash.
     Duplicate,
+    /// It was deleted; the inventory is older than that.
+    Deleted,
 }
 
 impl Catalog {
@@ -130,18 +132,12 @@ impl Catalog {
             archives.iter().map(|known| adopt(tx, vault, root, known, now)).collect()
         })
     }
+}
 
-    /// Tells `with` the service's names of a vault's archives, one by one, to compare them with an inventory.
-    pub fn for_each_archive_id(&self, vault: VaultId, mut with: impl FnMut(&str)) -> Result<()> {
-        self.read(|conn| {
-            let mut statement = conn.prepare("SELECT archive_id FROM archive WHERE vault = ?1")?;
-            let mut rows = statement.query([vault])?;
-            while let Some(row) = rows.next()? {
-                with(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
-            }
-            Ok(())
-        })
-    }
+/// Whether an archive was deleted not long ago.
+pub(super) fn is_deleted(conn: &Connection, vault: VaultId, archive_id: &str) -> Result<bool> {
+    let mut statement = conn.prepare_cached("SELECT 1 FROM deleted WHERE vault = ?1 AND archive_id = ?2")?;
+    Ok(statement.exists(params![vault, archive_id])?)
 }
 
 fn upload_row(row: &rusqlite::Row) -> rusqlite::Result<Upload> {
@@ -182,6 +178,9 @@ fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArchive, now: 
     let mut statement = tx.prepare_cached("SELECT 1 FROM archive WHERE vault = ?1 AND archive_id = ?2")?;
     if statement.exists(params![vault, known.archive_id])? {
         return Ok(Adopted::Known);
+    }
+    if is_deleted(tx, vault, &known.archive_id)? {
+        return Ok(Adopted::Deleted);
     }
     let mut archive = Archive {
         row: 0,

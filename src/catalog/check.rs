@@ -136,7 +136,8 @@ impl Catalog {
     }
 }
 
-fn read_only(path: &Path) -> Result<Connection> {
+/// A connection to the catalog at `path` that changes nothing, without its lock.
+pub(super) fn read_only(path: &Path) -> Result<Connection> {
     schema::check(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;

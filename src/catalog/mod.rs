@@ -11,6 +11,7 @@
 //! mutex is the innermost lock of the house: nothing else is ever locked while it is held.
 
 mod archives;
+mod audit;
 mod check;
 mod contents;
 mod counter;
@@ -45,6 +46,9 @@ use counter::Counter;
 pub use archives::Adopted;
 pub use archives::KnownArchive;
 pub use archives::Upload;
+pub use audit::Cold;
+pub use audit::Held;
+pub use audit::Whereabouts;
 pub use contents::Begun;
 pub use contents::Cached;
 pub use contents::Seal;

@@ -161,6 +161,13 @@ CREATE TABLE lost_name (
     PRIMARY KEY (ino, path)
 ) WITHOUT ROWID;
 CREATE INDEX lost_name_lost ON lost_name (lost) WHERE lost IS NOT NULL;
+CREATE TABLE deleted (
+    vault      INTEGER NOT NULL,
+    archive_id TEXT NOT NULL,                   -- an archive that was deleted, and that an inventory may still list
+    at         INTEGER NOT NULL,
+    PRIMARY KEY (vault, archive_id)
+) WITHOUT ROWID;
+CREATE INDEX deleted_at ON deleted (at);
 
 UPDATE old SET content = 1 + abs(random() / 2) WHERE content IS NULL;
 INSERT INTO inode (ino, vault, mode, uid, gid, nlink, size, atime, mtime, ctime, btime, content)

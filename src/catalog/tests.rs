@@ -425,7 +425,7 @@ fn pages_of_the_trash() {
     let stays = catalog.trashed(all[0]).expect("trash").expect("still there");
     assert_eq!((stays.due, stays.error.as_deref(), stays.going), (77, Some("locked"), false));
     assert_eq!(catalog.trash_refused().expect("count"), 1);
-    catalog.purged(&all).expect("purged");
+    catalog.purged(&all, 1).expect("purged");
     let rows = |table: &str| {
         catalog
             .read(|conn| Ok(conn.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get::<_, i64>(0))?))

@@ -36,6 +36,10 @@ const PASSING: i64 = 60 * 1_000_000_000;
 /// For how long the lost names of a file are known that has others, in nanoseconds: longer than deleting a tree takes, so
 /// that all of its hard links can come back, and short enough for who deletes a tree of a million links each day.
 const NAMES: i64 = 24 * 3600 * 1_000_000_000;
+/// For how long an archive that was deleted isn't taken for a new one when an inventory lists it, in nanoseconds. An inventory is up to
+/// a day old when it is asked for (G07, "Retrieving vault inventory"), its job takes hours, and its output lives a day; the rest
+/// is for who didn't fetch it at once.
+const LISTED: i64 = 7 * 24 * 3600 * 1_000_000_000;
 /// More than any path within a vault: a name has at most 255 bytes.
 const LAST: [u8; 256] = [0xff; 256];
 
@@ -246,8 +250,8 @@ impl Catalog {
         })
     }
 
-    /// Forgets what was in the trash and is gone for good, archives included.
-    pub fn purged(&self, inos: &[Ino]) -> Result<()> {
+    /// Forgets what was in the trash and at `now` is gone for good, archives included.
+    pub fn purged(&self, inos: &[Ino], now: i64) -> Result<()> {
         self.write(|tx| {
             for ino in inos {
                 if !has(tx, *ino)? {
@@ -259,6 +263,10 @@ impl Catalog {
                     if let Some(archive) = archive {
                         tx.prepare_cached("DELETE FROM job WHERE archive = ?1")?.execute([archive.row])?;
                         tx.prepare_cached("DELETE FROM archive WHERE id = ?1")?.execute([archive.row])?;
+                        tx.prepare_cached(
+                            "INSERT OR REPLACE INTO deleted (vault, archive_id, at) VALUES (?1, ?2, ?3)",
+                        )?
+                        .execute(params![archive.vault, archive.archive_id, now])?;
                     }
                 }
                 forget(tx, *ino)?;
@@ -276,9 +284,11 @@ impl Catalog {
         })
     }
 
-    /// Forgets up to `limit` names that files lost a day ago, and answers how many it were.
+    /// Forgets up to `limit` names that files lost a day ago, and answers how many it were; and archives that were deleted a
+    /// week ago.
     pub fn prune_lost_names(&self, now: i64, limit: usize) -> Result<usize> {
         self.write(|tx| {
+            tx.prepare_cached("DELETE FROM deleted WHERE at < ?1")?.execute([now.saturating_sub(LISTED)])?;
             let before = now.saturating_sub(NAMES);
             tx.prepare_cached("DELETE FROM emptied WHERE after < ?1")?.execute([before])?;
             Ok(tx

@@ -120,7 +120,7 @@ impl Catalog {
                 "UPDATE content SET state = 1, due = NULL, archive = NULL WHERE vault = ?1 AND state <> 0",
                 [vault.id],
             )?;
-            for table in ["archive", "upload", "job"] {
+            for table in ["archive", "upload", "job", "deleted"] {
                 tx.execute(&format!("DELETE FROM {table} WHERE vault = ?1"), [vault.id])?;
             }
             tx.execute("DELETE FROM vault WHERE id = ?1", [vault.id])?;

@@ -23,6 +23,7 @@ mod policy;
 mod put;
 mod rebuild;
 mod restore;
+mod scrub;
 mod serve;
 mod service;
 mod settings;
@@ -32,6 +33,7 @@ mod trash;
 mod umount;
 mod upload;
 mod vault;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -86,6 +88,8 @@ enum Commands {
     Upload(upload::Upload),
     Policy(policy::Policy),
     Capacity(capacity::Capacity),
+    Verify(verify::Verify),
+    Scrub(scrub::Scrub),
     Snapshot(snapshot::Snapshot),
     Rebuild(rebuild::Rebuild),
     Catalog(catalog::Catalog),
@@ -139,6 +143,8 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Upload(upload) => upload.run(),
         Commands::Policy(policy) => policy.run(),
         Commands::Capacity(capacity) => capacity.run(),
+        Commands::Verify(verify) => verify.run(),
+        Commands::Scrub(scrub) => scrub.run(),
         Commands::Snapshot(snapshot) => snapshot.run(),
         Commands::Rebuild(rebuild) => rebuild.run(),
         Commands::Catalog(catalog) => catalog.run(),

@@ -202,6 +202,7 @@ pub fn inventory(inventory: &Inventory) -> String {
                 (report.known, "known already"),
                 (report.added, "new, and files now"),
                 (report.duplicates, "further archives of files that have one"),
+                (report.deleted, "deleted after the inventory was taken"),
                 (report.missing, "known here but not in the inventory, which may be too old to have them"),
             ] {
                 if n > 0 {

@@ -153,6 +153,23 @@ impl Client {
         self.post("/v1/snapshot", &Snapshot { vaults, full }).await
     }
 
+    /// Holds the inventories of vaults (none: of all) against the catalog; asked again, says how far it is.
+    pub async fn verify(&self, vaults: &[String]) -> Result<Vec<Verification>, Error> {
+        let all: Verifications = self.post("/v1/verify", &Verify { vaults: vaults.to_vec() }).await?;
+        Ok(all.vaults)
+    }
+
+    /// Compares what is kept on this machine with its tree hashes; asked again, says how far it is.
+    pub async fn scrub(&self) -> Result<Check, Error> {
+        self.post("/v1/scrub", &()).await
+    }
+
+    /// Retrieves up to `bytes` bytes of a vault's archives and compares them with their tree hashes; asked again, says how far
+    /// it is.
+    pub async fn sample(&self, vault: &str, bytes: u64) -> Result<Check, Error> {
+        self.post("/v1/sample", &Sample { vault: vault.to_owned(), bytes }).await
+    }
+
     /// A page of the trash.
     pub async fn trash(&self, what: &Trashes) -> Result<TrashPage, Error> {
         self.post("/v1/trash/list", what).await

@@ -4,6 +4,7 @@
 //! UTC, sizes bytes, rates bytes a second. A field that is absent reads as `null`.
 
 mod trash;
+mod verify;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -25,6 +26,16 @@ pub use trash::PutBack;
 pub use trash::TrashPage;
 pub use trash::Trashed;
 pub use trash::Trashes;
+pub use verify::BadFile;
+pub use verify::Check;
+pub use verify::Finding;
+pub use verify::Found;
+pub use verify::FoundCount;
+pub use verify::Sample;
+pub use verify::Verification;
+pub use verify::Verifications;
+pub use verify::Verified;
+pub use verify::Verify;
 
 /// A path or a name, bytes without NUL as the kernel has them, which JSON carries as text: every byte that isn't part of
 /// valid UTF-8, every byte of a control character, and `%` itself stand as `%XX`.
@@ -502,6 +513,8 @@ pub struct Report {
     pub duplicates: u64,
     /// Archives in the catalog that the inventory doesn't name.
     pub missing: u64,
+    /// Those that were deleted after the inventory was taken.
+    pub deleted: u64,
     /// On a rebuild, what came of the vault's newest snapshot, if it has one that the catalog didn't know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotReport>,

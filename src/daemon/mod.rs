@@ -43,6 +43,7 @@ use crate::fs::Fs;
 use crate::fuse;
 use crate::recall;
 use crate::recall::Recall;
+use crate::scrub::Scrub;
 use crate::server::RetrievalDelays;
 use crate::server::Server;
 use crate::server::ServerConfig;
@@ -178,6 +179,8 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     let settings = snapshot::Settings::new(state.path(), config.snapshot_delay, Clock::real());
     let snapshots = Snapshots::new(catalog.clone(), store.clone(), fs.clone(), recall.clone(), sealed, settings);
     let snapshots = Arc::new(snapshots);
+    let scrub = Scrub::new(catalog.clone(), store.clone(), cache.clone(), fs.clone(), recall.clone());
+    let scrub = Arc::new(scrub);
     let vaults = Arc::new(Vaults::new(catalog.clone(), service, state.path().to_owned()));
 
     first_contact(&catalog, &vaults).await?;
@@ -231,6 +234,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     vaults.on_change(mounted.invalidator());
     vaults.restore_with(snapshots.clone());
     snapshots.on_change(mounted.invalidator());
+    scrub.on_change(mounted.invalidator());
     log::info!("{} is mounted at {}", endpoint, config.mountpoint.display());
 
     let (end_uploads, uploads_end) = watch::channel(false);
@@ -260,6 +264,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         recall,
         vaults,
         snapshots,
+        scrub,
         stop: asked_to_stop.clone(),
     };
     let control = tokio::spawn(control::server::serve(listener, Arc::new(daemon)));

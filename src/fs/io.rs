@@ -24,6 +24,7 @@ use super::open::Writing;
 use super::xattr::CAPABILITY;
 use crate::catalog;
 use crate::catalog::Changes;
+use crate::catalog::ContentId;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::Start;
@@ -238,6 +239,15 @@ impl Fs {
             self.cache.doomed();
         }
         Ok(writing)
+    }
+
+    /// Has whoever has the file open look anew where its bytes are, if they were those of content `id`.
+    pub fn forget_bytes(&self, ino: Ino, id: ContentId) {
+        let Some(open) = self.open.of(ino) else { return };
+        let mut state = open.lock();
+        if matches!(state.bytes, Bytes::Clean(kept, _) if kept == id) {
+            state.bytes = Bytes::Unknown;
+        }
     }
 
     /// Finds out where an open file's bytes are. One that is only partly local stays [`Bytes::Unknown`].

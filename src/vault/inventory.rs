@@ -34,9 +34,9 @@ use crate::service::description::Origin;
 /// The first wait between two looks at a job, and the longest; each is a tenth longer than the one before.
 const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(300));
 /// How many archives become files in one transaction.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 /// How long the inventory of a service usually takes.
-const USUAL: Duration = Duration::from_secs(4 * 3600);
+pub(super) const USUAL: Duration = Duration::from_secs(4 * 3600);
 
 /// How far the inventory of a vault is.
 #[derive(Clone, Debug)]
@@ -83,6 +83,8 @@ pub struct Report {
     pub duplicates: u64,
     /// Archives of the catalog that the inventory lacks: too new for it, or gone.
     pub missing: u64,
+    /// Those that were deleted after the inventory was taken.
+    pub deleted: u64,
 }
 
 impl Vaults {
@@ -157,11 +159,30 @@ impl Vaults {
     }
 
     async fn take_inventory(self: &Arc<Self>, name: &str) -> Result<Report, Error> {
+        let (vault, listed, date) = self.listed(name, "inventory").await?;
+        let report = self.bring_in(&vault, listed).await?;
+        let date = date.map_or_else(|| "an unknown time".to_owned(), |date| date.to_string());
+        self.catalog.inventory_reconciled(vault.id, &date)?;
+        self.update(name, |one| one.date = Some(date.clone()));
+        log::info!(
+            "inventory of {name} as of {}: {} archives, {} new files, {} duplicates, {} missing",
+            date,
+            report.archives,
+            report.added,
+            report.duplicates,
+            report.missing
+        );
+        Ok(report)
+    }
+
+    /// Waits for an inventory of vault `name`: what it lists, and when it was taken. `purpose` tells it from others that are
+    /// read at the same time.
+    pub(super) async fn listed(&self, name: &str, purpose: &str) -> Result<(Vault, Listed, Option<Timestamp>), Error> {
         let vault = self.catalog.vault(name)?.ok_or_else(|| Error::Missing(name.to_owned()))?;
         let job = self.inventory_job(name).await?;
         let mut items = self.service.inventory(name, &job).await?;
         let broken = |error: &dyn std::fmt::Display| Error::Reconcile(error.to_string());
-        let path = self.scratch.join(format!("inventory-{}.tmp", vault.id));
+        let path = self.scratch.join(format!("{purpose}-{}.tmp", vault.id));
         let mut listed = Listed::create(&path).map_err(|error| broken(&error))?;
         let mut date = None;
         loop {
@@ -180,19 +201,7 @@ impl Vaults {
                 break;
             }
         }
-        let report = self.bring_in(&vault, listed).await?;
-        let date = date.map_or_else(|| "an unknown time".to_owned(), |date| date.to_string());
-        self.catalog.inventory_reconciled(vault.id, &date)?;
-        self.update(name, |one| one.date = Some(date.clone()));
-        log::info!(
-            "inventory of {name} as of {}: {} archives, {} new files, {} duplicates, {} missing",
-            date,
-            report.archives,
-            report.added,
-            report.duplicates,
-            report.missing
-        );
-        Ok(report)
+        Ok((vault, listed, date))
     }
 
     /// A finished inventory job: one that exists, whoever started it, or a new one that is waited for.
@@ -287,8 +296,8 @@ impl Vaults {
     fn reconcile(&self, vault: &Vault, listed: &Listed) -> Result<Report, Error> {
         let mut missing = 0;
         let there = listed.short_ids();
-        self.catalog.for_each_archive_id(vault.id, |id| {
-            missing += u64::from(there.binary_search(&short(id)).is_err());
+        self.catalog.for_each_archive(vault.id, |archive| {
+            missing += u64::from(there.binary_search(&short(&archive.archive_id)).is_err());
         })?;
         drop(there);
         Ok(Report { missing, ..self.adopt(vault, listed, |_| true)? })
@@ -308,6 +317,7 @@ impl Vaults {
                 match adopted {
                     Adopted::Known => report.known += 1,
                     Adopted::Duplicate => report.duplicates += 1,
+                    Adopted::Deleted => report.deleted += 1,
                     Adopted::Added { dir, name, ino } => {
                         report.added += 1;
                         self.changed(dir, &name);
@@ -321,12 +331,14 @@ impl Vaults {
 }
 
 /// Does what takes a while on a thread that may wait.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Reconcile(error.to_string()))?
 }
 
 /// What an archive's description makes of it.
-fn known_archive(listed: &ArchiveRecord) -> KnownArchive {
+pub(super) fn known_archive(listed: &ArchiveRecord) -> KnownArchive {
     let mut known = KnownArchive {
         archive_id: listed.archive_id.clone(),
         size: listed.size,

@@ -7,6 +7,7 @@ mod inventory;
 mod listed;
 mod restored;
 mod trash;
+mod verify;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -28,6 +29,11 @@ pub use restored::Restored;
 pub use restored::SnapshotReport;
 pub use trash::Purged;
 pub use trash::after_days;
+pub use verify::FOUND;
+pub use verify::Finding;
+pub use verify::Found;
+pub use verify::Verification;
+pub use verify::Verified;
 
 use crate::catalog;
 use crate::catalog::Catalog;
@@ -56,6 +62,8 @@ pub struct Vaults {
     invalidator: OnceLock<Invalidator>,
     /// Those under way, and those that ended and weren't reported yet.
     inventories: Mutex<HashMap<String, Inventory>>,
+    /// The verifications that are under way, or whose result nobody has asked for yet, by vault.
+    verifications: Mutex<HashMap<String, Verification>>,
     /// Where inventories are kept while they are read.
     scratch: PathBuf,
     /// Rung when an inventory is asked for.
@@ -146,6 +154,7 @@ impl Vaults {
             service,
             invalidator,
             inventories,
+            verifications: Mutex::default(),
             scratch,
             asked,
             restore: OnceLock::new(),

@@ -118,7 +118,7 @@ impl Vaults {
                 }
             }
         }
-        self.catalog.purged(&purged.gone)?;
+        self.catalog.purged(&purged.gone, now())?;
         Ok(purged)
     }
 

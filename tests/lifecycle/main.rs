@@ -14,6 +14,7 @@ mod snapshots;
 #[path = "../support/mod.rs"]
 mod support;
 mod trash;
+mod verify;
 
 use std::process::Command;
 use std::process::Stdio;

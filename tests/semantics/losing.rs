@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::bytes;
 use super::chill;
@@ -82,6 +83,63 @@ fn snapshots() {
     // The vault without an archive has no inventory.
     place.run(&["rebuild", "--timeout", "30s", &place.text("mnt")]);
     assert_eq!(tell(), before);
+}
+
+#[test]
+fn rot() {
+    let place = mounted();
+    fs::write(place.path("mnt/v/f"), bytes(100_000)).expect("a file");
+    flush(&place);
+    let scrub = || place.run(&["scrub", "--timeout", "30s", &place.text("mnt")]);
+    assert_eq!(scrub().code, 0);
+    let rotten = Path::new(&place.text("state/store")).to_owned();
+    sh(
+        &place,
+        "v",
+        &format!(
+            "find '{}' -size 98k -type f -exec sh -c 'printf XX | dd of=$1 conv=notrunc' - {{}} ';'",
+            rotten.display()
+        ),
+    );
+    let found = scrub();
+    assert_eq!(found.code, 8, "{}", found.stdout);
+    assert!(found.stderr.contains("v/f:"), "{}", found.stderr);
+    assert!(fs::read(place.path("mnt/v/f")).expect("recalled") == bytes(100_000));
+    assert_eq!(scrub().code, 0);
+}
+
+#[test]
+fn proof() {
+    let place = Place::new();
+    let serve = Serve::start(&place, "127.0.0.1:0");
+    place.mount_endpoint(&serve.url, &["--upload-delay", "0"]);
+    fs::create_dir(place.path("mnt/v")).expect("a vault");
+    fs::write(place.path("mnt/v/f"), bytes(10_000)).expect("a file");
+    flush(&place);
+    let verify = |more: &[&str]| {
+        let mnt = place.text("mnt");
+        place.run(&[&["verify", "--timeout", "30s", "--mount", &mnt], more].concat())
+    };
+    assert_eq!(verify(&[]).code, 0);
+    place.ok(&["evict", &place.text("mnt/v")]);
+    let sampled = verify(&["--data", "1MiB"]);
+    assert!(sampled.code == 0 && sampled.stdout.contains("retrieved 1 file"), "{}{}", sampled.stdout, sampled.stderr);
+    fs::write(place.path("stray"), "stray").expect("a file");
+    let mut put = place.command(&[
+        "archive",
+        "put",
+        "v",
+        &place.text("stray"),
+        "--endpoint",
+        &serve.url,
+        "--region",
+        "us-east-1",
+    ]);
+    put.env("AWS_SHARED_CREDENTIALS_FILE", place.path("served/credentials")).env("AWS_PROFILE", "glacierfs");
+    let put = super::support::finished(put.env("AWS_EC2_METADATA_DISABLED", "true"));
+    assert_eq!(put.code, 0, "{}", put.stderr);
+    let found = verify(&[]);
+    assert!(found.code == 8 && found.stdout.contains("1 unknown here"), "{}{}", found.stdout, found.stderr);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod status;
 mod trash;
 mod tree;
 mod vaults;
+mod verify;
 mod waits;
 
 use std::io;
@@ -47,6 +48,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::fs::Fs;
 use crate::recall::Recall;
+use crate::scrub::Scrub;
 use crate::snapshot::Snapshots;
 use crate::upload::Uploads;
 use crate::vault::Vaults;
@@ -76,6 +78,8 @@ pub struct Daemon {
     pub vaults: Arc<Vaults>,
     /// Takes snapshots of them.
     pub snapshots: Arc<Snapshots>,
+    /// Checks bytes.
+    pub scrub: Arc<Scrub>,
     /// Where a request to stop goes.
     pub stop: Arc<StopRequest>,
 }
@@ -142,6 +146,9 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/inventory", post(vaults::inventory))
         .route("/v1/rebuild", post(vaults::rebuild))
         .route("/v1/snapshot", post(snapshots::take))
+        .route("/v1/verify", post(verify::verify))
+        .route("/v1/scrub", post(verify::scrub))
+        .route("/v1/sample", post(verify::sample))
         .route("/v1/trash/list", post(trash::list))
         .route("/v1/trash/restore", post(trash::restore))
         .route("/v1/trash/purge", post(trash::purge))

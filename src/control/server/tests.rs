@@ -67,7 +67,8 @@ async fn house() -> House {
     let recall = Recall::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), settings);
     let (fs, recall) = (Arc::new(fs), Arc::new(recall));
     let settings = snapshot::Settings::new(tmp.path(), None, Clock::real());
-    let snapshots = Snapshots::new(catalog.clone(), store, fs.clone(), recall.clone(), sealed, settings);
+    let snapshots = Snapshots::new(catalog.clone(), store.clone(), fs.clone(), recall.clone(), sealed, settings);
+    let scrub = Scrub::new(catalog.clone(), store, cache.clone(), fs.clone(), recall.clone());
     let vaults = Vaults::new(catalog.clone(), fake.clone(), tmp.path().to_owned());
     vaults.refresh().await.expect("the list of vaults");
     let flags = [("mountpoint", "/mnt/vaults"), ("state", "/var/lib/x"), ("region", "eu-west-1")];
@@ -91,6 +92,7 @@ async fn house() -> House {
         recall,
         vaults: Arc::new(vaults),
         snapshots: Arc::new(snapshots),
+        scrub: Arc::new(scrub),
         stop: Arc::default(),
     });
     let (running, stopping) = watch::channel(false);

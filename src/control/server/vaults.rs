@@ -130,6 +130,7 @@ fn reported(inventory: vault::Inventory) -> wire::Inventory {
             added: report.added,
             duplicates: report.duplicates,
             missing: report.missing,
+            deleted: report.deleted,
             snapshot,
         }),
         error,
