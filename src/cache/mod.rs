@@ -29,6 +29,8 @@ pub struct Cache {
     catalog: Arc<Catalog>,
     store: Arc<Store>,
     order: Mutex<Order>,
+    /// Held by who learns what is cached. The lock of `order` comes after it.
+    learning: Mutex<()>,
     /// Those that were archived, and may not be on the disk yet.
     unsynced: Mutex<Vec<ContentId>>,
     /// Rung when files of the store are doomed.
@@ -50,27 +52,24 @@ const ROOM: u64 = 64 << 20;
 /// How many bytes are taken before the disk is asked again how much room it has, if there is plenty: asking costs as much as
 /// a small write. By so many the reserve may be overdrawn when others fill the disk at the same time.
 const SPARE: u64 = 8 << 20;
+/// How many contents are learned at a time.
+const PAGE: usize = 1000;
 /// What a file takes besides its bytes, about.
 const BLOCK: u64 = 4096;
 
 impl Cache {
-    /// The cache of what `catalog` says is archived and local, to hold at most `limit` bytes.
+    /// The cache of what `catalog` says is archived and local, to hold at most `limit` bytes. What that is takes
+    /// [`Cache::learn`] to know: there may be millions, and a mount doesn't wait for them.
     ///
     /// # Errors
     /// The catalog's.
     pub fn new(catalog: Arc<Catalog>, store: Arc<Store>, limit: u64) -> Result<Self> {
-        let mut order = Order::new(limit);
-        let mut unsynced = Vec::new();
-        for cached in catalog.cached()? {
-            order.insert(cached.id, cached.bytes);
-            if !cached.is_synced {
-                unsynced.push(cached.id);
-            }
-        }
+        let unsynced = catalog.unsynced()?;
         Ok(Cache {
             catalog,
             store,
-            order: Mutex::new(order),
+            order: Mutex::new(Order::new(limit)),
+            learning: Mutex::new(()),
             unsynced: Mutex::new(unsynced),
             bell: Notify::new(),
             reserve: 0,
@@ -81,6 +80,30 @@ impl Cache {
     /// The same, leaving `reserve` bytes of the disk alone.
     pub fn with_reserve(self, reserve: u64) -> Self {
         Cache { reserve, ..self }
+    }
+
+    /// Learns what the catalog says is archived and local, and evicts what is too much. Blocks, for seconds if it is much; nobody
+    /// waits for it.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub fn learn(&self) -> Result<()> {
+        let _one = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut after = None;
+        while self.lock().is_learning() {
+            let page = self.catalog.cached(after, PAGE)?;
+            let mut order = self.lock();
+            page.iter().for_each(|cached| order.learn(cached.id, cached.bytes));
+            let Some(last) = page.last() else {
+                order.learned();
+                let victims = order.overflow();
+                drop(order);
+                self.evict_all(&victims);
+                break;
+            };
+            after = Some(last.file);
+        }
+        Ok(())
     }
 
     /// Content `id`, archived, has `bytes` bytes locally, and was used just now. What is too much then is evicted.
@@ -165,6 +188,11 @@ impl Cache {
     /// Gives up at least `bytes` bytes, the least recently used first, and removes what nothing needs. Answers whether any file
     /// was removed.
     pub fn make_room(&self, bytes: u64) -> bool {
+        if self.lock().is_learning()
+            && let Err(error) = self.learn()
+        {
+            log::error!("what is cached can't be learned: {error}");
+        }
         let victims = self.lock().give_up(bytes);
         self.evict_all(&victims);
         self.sweep().unwrap_or_else(|error| {
@@ -200,7 +228,7 @@ impl Cache {
         }
     }
 
-    /// Bytes, contents, and the limit in bytes.
+    /// Bytes, contents, and the limit in bytes. Shortly after the start it may be less than there is.
     pub fn usage(&self) -> (u64, usize, u64) {
         self.lock().usage()
     }

@@ -1,5 +1,7 @@
 //! A vault's archives as the catalog knows them, to be held against an inventory or against the bytes.
 
+use std::collections::HashSet;
+
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
 use rusqlite::Row;
@@ -95,17 +97,13 @@ impl Catalog {
         })
     }
 
-    /// Up to `limit` archived contents that have a file in the store, after the file `after`, in the order of their files.
-    pub fn cached_after(&self, after: Option<FileId>, limit: usize) -> Result<Vec<(FileId, ContentId)>> {
-        self.read(|conn| {
-            let mut statement = conn.prepare_cached(
-                "SELECT file, id FROM content INDEXED BY content_local
-                 WHERE state = 2 AND file IS NOT NULL AND file > ?1 ORDER BY file LIMIT ?2",
-            )?;
-            let rows = statement
-                .query_map(params![after.unwrap_or(i64::MIN), limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+    /// The files that the store may have: those of contents, and those that are to be removed. Nobody waits for it.
+    pub fn files(&self) -> Result<HashSet<FileId>> {
+        let conn = check::read_only(&self.path)?;
+        let mut statement =
+            conn.prepare("SELECT file FROM content WHERE file IS NOT NULL UNION ALL SELECT file FROM doomed")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Archived contents of files in vault `vault` of which nothing is local, in random order, until `enough` says so. Nobody

@@ -67,11 +67,10 @@ pub struct Seal {
 pub struct Cached {
     /// The content.
     pub id: ContentId,
+    /// Its file in the store.
+    pub file: FileId,
     /// How many bytes of it are local.
     pub bytes: u64,
-    /// Whether they are known to be on the disk: nobody has to sync a file before it is archived, and after a power cut it may
-    /// be another than the vault has. [`Catalog::synced`] says so.
-    pub is_synced: bool,
 }
 
 /// A sealed content that is due for its upload.
@@ -423,19 +422,33 @@ impl Catalog {
         })
     }
 
-    /// The archived contents that have local bytes: what the cache holds.
-    pub fn cached(&self) -> Result<Vec<Cached>> {
+    /// Up to `limit` archived contents that have local bytes, after the file `after` of the store, in the order of their files: what
+    /// the cache holds.
+    pub fn cached(&self, after: Option<FileId>, limit: usize) -> Result<Vec<Cached>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT id, file, size, present FROM content INDEXED BY content_local
+                 WHERE state = 2 AND file IS NOT NULL AND file > ?1 ORDER BY file LIMIT ?2",
+            )?;
+            let rows = statement.query_map(params![after.unwrap_or(FileId::MIN), limit as i64], |row| {
+                let size = row.get::<_, i64>(2)? as u64;
+                let present = row.get::<_, Option<Vec<u8>>>(3)?.map(Present);
+                let bytes = present.map_or(size, |present| present.bytes(size));
+                Ok(Cached { id: row.get(0)?, file: row.get(1)?, bytes })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// The archived contents with a file of which nobody has said ([`Catalog::synced`]) that it is on the disk: nobody has to sync a
+    /// file before it is archived, and after a power cut it may be another than the vault has.
+    pub fn unsynced(&self) -> Result<Vec<ContentId>> {
         self.read(|conn| {
             let mut statement = conn.prepare(
-                "SELECT id, size, present, due IS NULL FROM content INDEXED BY content_local
-                 WHERE state = 2 AND file IS NOT NULL",
+                "SELECT id FROM content INDEXED BY content_unsynced
+                 WHERE state = 2 AND file IS NOT NULL AND due IS NOT NULL",
             )?;
-            let rows = statement.query_map([], |row| {
-                let size = row.get::<_, i64>(1)? as u64;
-                let present = row.get::<_, Option<Vec<u8>>>(2)?.map(Present);
-                let bytes = present.map_or(size, |present| present.bytes(size));
-                Ok(Cached { id: row.get(0)?, bytes, is_synced: row.get(3)? })
-            })?;
+            let rows = statement.query_map([], |row| row.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -448,15 +461,6 @@ impl Catalog {
                 statement.execute([id])?;
             }
             Ok(())
-        })
-    }
-
-    /// The files that contents have in the store.
-    pub fn files(&self) -> Result<Vec<FileId>> {
-        self.read(|conn| {
-            let mut statement = conn.prepare("SELECT file FROM content WHERE file IS NOT NULL")?;
-            let rows = statement.query_map([], |row| row.get(0))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 

@@ -168,6 +168,7 @@ CREATE TABLE deleted (
     PRIMARY KEY (vault, archive_id)
 ) WITHOUT ROWID;
 CREATE INDEX deleted_at ON deleted (at);
+CREATE INDEX content_unsynced ON content (id) WHERE state = 2 AND file IS NOT NULL AND due IS NOT NULL;
 
 UPDATE old SET content = 1 + abs(random() / 2) WHERE content IS NULL;
 INSERT INTO inode (ino, vault, mode, uid, gid, nlink, size, atime, mtime, ctime, btime, content)

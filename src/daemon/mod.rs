@@ -251,6 +251,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
             tokio::spawn(tasks::tell(uploads.clone(), catalog.clone())),
         ],
     };
+    tasks::learn_cached(cache.clone());
     tasks::set_aside_unknown(store, catalog.clone());
     let asked_to_stop = Arc::new(control::server::StopRequest::default());
     let daemon = Daemon {

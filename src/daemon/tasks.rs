@@ -1,6 +1,5 @@
 //! What a daemon does on the side: sync, tidy, tell systemd, drain.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -66,17 +65,22 @@ pub(super) async fn tell(uploads: Arc<Uploads>, catalog: Arc<Catalog>) {
     }
 }
 
+/// Learns what is cached, on a thread of its own.
+pub(super) fn learn_cached(cache: Arc<Cache>) {
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = cache.learn() {
+            log::error!("what is cached can't be learned: {error}");
+        }
+    });
+}
+
 /// Sets aside what is in the store and the catalog doesn't know, on a thread of its own.
 pub(super) fn set_aside_unknown(store: Arc<Store>, catalog: Arc<Catalog>) {
     let sweep = move || {
-        let files = match catalog.files().and_then(|mut files| {
-            files.extend(catalog.doomed()?);
-            Ok(files)
-        }) {
+        let known = match catalog.files() {
             Ok(files) => files,
             Err(error) => return log::error!("the store can't be compared with the catalog: {error}"),
         };
-        let known: HashSet<i64> = files.into_iter().collect();
         match store.sweep(&known) {
             Ok(0) => {}
             Ok(found) => log::warn!(

@@ -7,6 +7,7 @@ use super::Scrub;
 use super::What;
 use super::blocking;
 use crate::catalog;
+use crate::catalog::Cached;
 use crate::catalog::FileId;
 
 /// How many files are asked of the catalog at a time.
@@ -26,8 +27,8 @@ impl Scrub {
     }
 
     fn batch(&self, after: Option<FileId>) -> catalog::Result<Option<FileId>> {
-        let batch = self.catalog.cached_after(after, BATCH)?;
-        for (_, id) in &batch {
+        let batch = self.catalog.cached(after, BATCH)?;
+        for Cached { id, .. } in &batch {
             let (content, found) = match self.compare(*id) {
                 Err(catalog::Error::NotFound) => continue,
                 other => other?,
@@ -49,6 +50,6 @@ impl Scrub {
                 }
             }
         }
-        Ok(batch.last().map(|(file, _)| *file))
+        Ok(batch.last().map(|last| last.file))
     }
 }

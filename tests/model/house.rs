@@ -88,7 +88,7 @@ impl House {
         let fs = Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed.clone(), settings).expect("fs");
         fs.recover().expect("recover");
         cache.sweep().expect("sweep");
-        let known = catalog.files().expect("files").into_iter().collect();
+        let known = catalog.files().expect("files");
         assert_eq!(store.sweep(&known).expect("sweep"), 0, "files in the store that the catalog doesn't know");
         let (stop, stopping) = watch::channel(false);
         let (at_once, whole) = (upload::Settings { requests: REQUESTS, part_size: None }, store.clone());
@@ -183,7 +183,7 @@ impl House {
     pub fn evict(&self, content: Option<ContentId>) -> u64 {
         self.fs().settle().expect("settle");
         let Live { catalog, cache, .. } = self.live();
-        let all = || catalog.cached().expect("cached").into_iter().map(|cached| cached.id).collect();
+        let all = || catalog.cached(None, usize::MAX).expect("cached").into_iter().map(|cached| cached.id).collect();
         let contents: Vec<ContentId> = content.map_or_else(all, |content| vec![content]);
         contents.into_iter().filter(|content| cache.evict(*content).expect("evict")).count() as u64
     }

@@ -53,7 +53,7 @@ impl Image {
         fs.recover().expect("what was being written is settled");
         cache.recover(false).expect("what wasn't synced isn't trusted");
         cache.sweep().expect("what nobody needs goes");
-        let known = catalog.files().expect("a list").into_iter().collect();
+        let known = catalog.files().expect("a list");
         store.sweep(&known).expect("what nobody knows is set aside");
         Image { catalog, fs }
     }
