@@ -141,6 +141,7 @@ fn adoption_gives_the_name_to_the_newest() {
         created,
         content,
         path: Some(vec![b"d".to_vec(), b"f".to_vec()]),
+        is_folder: false,
         mode: Some(0o600),
         owner: None,
         mtime: Some(42),
@@ -160,6 +161,69 @@ fn adoption_gives_the_name_to_the_newest() {
     assert_eq!(again, [archives::Adopted::Known]);
 }
 
+/// Promise: an archive whose name belongs to a directory, lies below a file or names a folder isn't hidden in the trash: it
+/// is a file in `.unnamed/`, and a folder is there. Of two files with one name the older stays in the trash, by its path.
+#[test]
+fn adoption_hides_nothing() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let vault = root.vault.expect("the vault's row");
+    let known = |id: &str, created, path: &str, is_folder| KnownArchive {
+        archive_id: id.into(),
+        size: 5,
+        tree_hash: [0; 32],
+        created,
+        content: None,
+        path: Some(path.split('/').map(|name| name.as_bytes().to_vec()).collect()),
+        is_folder,
+        mode: None,
+        owner: None,
+        mtime: None,
+    };
+    catalog.create(root.ino, b"empty", file(None), 1).expect("create");
+    let adopted = catalog
+        .adopt(
+            vault,
+            &[
+                known("file", 9, "d/f", false),
+                known("dir", 8, "d", false),
+                known("below", 7, "d/f/x", false),
+                known("folder", 6, "new/folder", true),
+                known("folder again", 5, "d/f", true),
+                known("in", 4, "new/folder/in", false),
+                known("older", 3, "d/f", false),
+                known("against empty", 2, "empty", false),
+            ],
+            9,
+        )
+        .expect("adopt");
+    let unnamed: Vec<_> =
+        adopted.iter().map(|one| matches!(one, archives::Adopted::Added { is_unnamed: true, .. })).collect();
+    assert_eq!(unnamed, [false, true, true, true, true, false, false, false]);
+    assert!(matches!(&adopted[3], archives::Adopted::Added { folder: Some((dir, name)), .. }
+        if *dir == root.ino && name == b"new"));
+    assert_eq!(adopted[6..], [archives::Adopted::Duplicate, archives::Adopted::Duplicate]);
+    let mut seen = BTreeMap::new();
+    walk(&catalog, root.ino, "", &mut seen);
+    let files: Vec<_> =
+        seen.iter().filter(|(_, inode)| inode.kind() == Kind::File).map(|(path, _)| &path[1..]).collect();
+    assert_eq!(
+        files,
+        [".unnamed/below", ".unnamed/dir", ".unnamed/folder", ".unnamed/folder again", "d/f", "empty", "new/folder/in"]
+    );
+    // What is in the trash has no end, and its path.
+    assert!(catalog.trash_due(i64::MAX - 1, 9).expect("trash").is_empty());
+    let mut trash: Vec<_> = catalog
+        .trash_due(i64::MAX, 9)
+        .expect("trash")
+        .into_iter()
+        .map(|one| (one.archive.archive_id, one.path))
+        .collect();
+    trash.sort();
+    assert_eq!(trash, [("against empty".into(), b"empty".to_vec()), ("older".into(), b"d/f".to_vec())]);
+}
+
 /// Promise: an archive that an inventory names before its upload is noted isn't taken for a double for good: it isn't in the
 /// trash once its file has it.
 #[test]
@@ -177,6 +241,7 @@ fn an_inventory_may_be_quicker_than_the_upload() {
         created: 5,
         content: Some(7),
         path: Some(vec![b"a".to_vec()]),
+        is_folder: false,
         mode: None,
         owner: None,
         mtime: None,

@@ -201,6 +201,8 @@ pub fn inventory(inventory: &Inventory) -> String {
             for (n, meaning) in [
                 (report.known, "known already"),
                 (report.added, "new, and files now"),
+                (report.unnamed, "of these without a name that could be given, under .unnamed/"),
+                (report.packed, "of these compressed or encrypted by the tool that wrote them, and shown as they are"),
                 (report.duplicates, "further archives of files that have one"),
                 (report.missing, "known here but not in the inventory, which may be too old to have them"),
             ] {

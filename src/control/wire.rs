@@ -498,6 +498,12 @@ pub struct Report {
     pub known: u64,
     /// Of them, new to the catalog and now files.
     pub added: u64,
+    /// Of the new ones, in `.unnamed/`.
+    #[serde(default)]
+    pub unnamed: u64,
+    /// Of the new ones, compressed or encrypted by another tool; their bytes are shown as they are.
+    #[serde(default)]
+    pub packed: u64,
     /// Of them, further archives of a file that already has one.
     pub duplicates: u64,
     /// Archives in the catalog that the inventory doesn't name.

@@ -128,6 +128,8 @@ fn reported(inventory: vault::Inventory) -> wire::Inventory {
             archives: report.archives,
             known: report.known,
             added: report.added,
+            unnamed: report.unnamed,
+            packed: report.packed,
             duplicates: report.duplicates,
             missing: report.missing,
             snapshot,
