@@ -184,7 +184,7 @@ pub(super) fn insert(tx: &Connection, archive: &Archive) -> Result<ArchiveRow> {
     Ok(statement.query_row(params![archive.vault, archive.archive_id], |row| row.get(0))?)
 }
 
-fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArchive, now: i64) -> Result<Adopted> {
+pub(super) fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArchive, now: i64) -> Result<Adopted> {
     let mut statement = tx.prepare_cached("SELECT 1 FROM archive WHERE vault = ?1 AND archive_id = ?2")?;
     if statement.exists(params![vault, known.archive_id])? {
         return Ok(Adopted::Known);
@@ -252,8 +252,8 @@ struct Placed {
 
 /// The directory at `path` below `root`, made where it isn't there, and the first name on the way that is new, with its
 /// directory. None when something else is in the way.
-#[expect(clippy::type_complexity, reason = "one caller takes it apart at once")]
-fn directories(
+#[expect(clippy::type_complexity, reason = "its callers take it apart at once")]
+pub(super) fn directories(
     tx: &Connection,
     root: Ino,
     path: &[Vec<u8>],

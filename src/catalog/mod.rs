@@ -12,6 +12,7 @@
 
 mod archives;
 mod check;
+mod claims;
 mod contents;
 mod counter;
 mod graft;
@@ -45,6 +46,9 @@ use counter::Counter;
 pub use archives::Adopted;
 pub use archives::KnownArchive;
 pub use archives::Upload;
+pub use claims::Claim;
+pub use claims::Claimed;
+pub use claims::Outcome;
 pub use contents::Begun;
 pub use contents::Cached;
 pub use contents::Seal;

@@ -218,10 +218,123 @@ fn adoption_hides_nothing() {
         .trash_due(i64::MAX, 9)
         .expect("trash")
         .into_iter()
-        .map(|one| (one.archive.archive_id, one.path))
+        .map(|one| (one.archive.expect("an archive").archive_id, one.path))
         .collect();
     trash.sort();
     assert_eq!(trash, [("against empty".into(), b"empty".to_vec()), ("older".into(), b"d/f".to_vec())]);
+}
+
+/// Promise: a claim names what has no name, or only a text for one, with its time; leaves what somebody named, wrote to or
+/// deleted; replaces nothing; links what has several names; and takes in what it tells all of. A dry run says the same.
+#[test]
+fn claims_name_what_has_no_name() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let vault = root.vault.expect("the vault's row");
+    let components = |path: &str| path.split('/').map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>();
+    let known = |id: &str, path: Option<&str>| KnownArchive {
+        archive_id: id.into(),
+        size: 5,
+        tree_hash: [0; 32],
+        created: 1000,
+        content: None,
+        path: path.map(components),
+        is_folder: false,
+        mode: None,
+        owner: None,
+        mtime: None,
+    };
+    let archives = [
+        known("unnamed", None),
+        known("opaque", Some("text")),
+        known("double", Some("text")),
+        known("path", Some("dir/text")),
+        known("renamed", Some("mine")),
+        known("deleted", Some("deleted")),
+        known("blocked", None),
+        known("linked", None),
+    ];
+    catalog.adopt(vault, &archives, 9).expect("adopt");
+    catalog.rename((root.ino, b"mine"), (root.ino, b"my own"), RenameMode::Replace, 10).expect("rename");
+    let deleted = catalog.unlink(root.ino, b"deleted", 10).expect("unlink").ino.expect("an inode");
+    catalog.drop_orphan(deleted, 11).expect("drop");
+    catalog.create(root.ino, b"file", file(None), 10).expect("create");
+    let claim = |id: &str, paths: &[&str], archive| Claim {
+        archive_id: id.into(),
+        paths: paths.iter().map(|path| components(path)).collect(),
+        mtime: Some(77),
+        archive,
+    };
+    let told = Some((7, [1; 32], 500));
+    let claims = [
+        claim("unnamed", &["a/b/one"], None),
+        claim("opaque", &["a/two"], told),
+        claim("double", &["a/three"], None),
+        claim("path", &["a/four"], None),
+        claim("renamed", &["a/five"], None),
+        claim("deleted", &["a/six"], None),
+        claim("blocked", &["file/seven", "file"], None),
+        claim("linked", &["a/eight", "file", "eighth"], None),
+        claim("unknown", &["a/nine"], None),
+        claim("told", &["a/ten"], told),
+        claim("told older", &["a/ten"], Some((7, [2; 32], 400))),
+        claim("unnamed", &["a/b/one"], None),
+    ];
+    use Outcome::*;
+    let outcomes = [Named, Named, Named, Left, Left, Deleted, Taken, Named, Unknown, Adopted, Adopted, Already];
+    let before = catalog.path(catalog.lookup(root.ino, b"text").expect("lookup").expect("a file").ino).expect("path");
+    let mut seen = BTreeMap::new();
+    walk(&catalog, root.ino, "", &mut seen);
+    for dry_run in [true, false] {
+        let claimed = catalog.claim(vault, &claims, dry_run, 20).expect("claim");
+        assert_eq!(claimed.iter().map(|one| one.outcome).collect::<Vec<_>>(), outcomes);
+        assert_eq!(claimed[1].before.as_deref(), Some(&b"text"[..]));
+        assert_eq!((claimed[2].before.clone(), claimed[2].taken.len()), (None, 0));
+        assert_eq!(claimed[6].taken, [b"file/seven".to_vec(), b"file".to_vec()]);
+        assert_eq!(claimed[7].taken, [b"file".to_vec()]);
+        if dry_run {
+            let mut still = BTreeMap::new();
+            walk(&catalog, root.ino, "", &mut still);
+            let names = |seen: &BTreeMap<String, Inode>| seen.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(names(&still), names(&seen));
+            let text = catalog.lookup(root.ino, b"text").expect("lookup").expect("a file");
+            assert_eq!(catalog.path(text.ino).expect("path"), before);
+        }
+    }
+    let mut seen = BTreeMap::new();
+    walk(&catalog, root.ino, "", &mut seen);
+    let files: Vec<_> = seen
+        .iter()
+        .filter(|(_, inode)| inode.kind() == Kind::File)
+        .map(|(path, i)| (&path[1..], i.mtime, i.nlink))
+        .collect();
+    assert_eq!(
+        files,
+        [
+            (".unnamed/blocked", 1000, 1),
+            ("a/b/one", 77, 1),
+            ("a/eight", 77, 2),
+            ("a/ten", 77, 1),
+            ("a/three", 77, 1),
+            ("a/two", 77, 1),
+            ("dir/text", 1000, 1),
+            ("eighth", 77, 2),
+            ("file", 10, 1),
+            ("my own", 1000, 1),
+        ]
+    );
+    assert_eq!((seen["/a"].nlink, seen["/a"].kind()), (3, Kind::Directory));
+    // The older one of two with a path is in the trash, like the deleted one, whose end isn't put off.
+    let mut trash: Vec<_> = catalog
+        .trash_due(i64::MAX, 99)
+        .expect("trash")
+        .into_iter()
+        .map(|one| (one.archive.expect("an archive").archive_id, one.path, one.due == i64::MAX))
+        .collect();
+    trash.sort();
+    assert_eq!(trash, [("deleted".into(), b"deleted".to_vec(), false), ("told older".into(), b"a/ten".to_vec(), true)]);
+    assert!(catalog.claim(vault, &claims[..1], false, 30).expect("again")[0].changed.is_empty());
 }
 
 /// Promise: an archive that an inventory names before its upload is noted isn't taken for a double for good: it isn't in the

@@ -3,6 +3,7 @@
 //! Paths are relative to the mount's root without a leading `/`; the empty path is the root. Times are RFC 3339 in
 //! UTC, sizes bytes, rates bytes a second. A field that is absent reads as `null`.
 
+mod import;
 mod trash;
 
 use std::borrow::Cow;
@@ -18,6 +19,12 @@ use serde::Deserializer;
 use serde::Serialize;
 use serde::Serializer;
 
+pub use import::Claim;
+pub use import::Claimed;
+pub use import::Import;
+pub use import::Imported;
+pub use import::Outcome;
+pub use import::Told;
 pub use trash::CameBack;
 pub use trash::Next;
 pub use trash::Purged;
@@ -480,6 +487,9 @@ pub struct Inventory {
     pub report: Option<Report>,
     /// Why it failed.
     pub error: Option<String>,
+    /// The vault beside this one that looks like Synology's: it has the names of this one's archives.
+    #[serde(default)]
+    pub mapping: Option<String>,
 }
 
 /// `POST /v1/rebuild`.

@@ -3,6 +3,7 @@
 //! A vault is made or deleted in the service first, then in the catalog; the list of all vaults is fetched now and then,
 //! so that those which others made appear. `inventory` brings in the archives that others put there.
 
+mod claims;
 mod inventory;
 mod listed;
 mod restored;

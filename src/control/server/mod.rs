@@ -5,6 +5,7 @@
 //! catalog much runs on a blocking thread. Whatever goes wrong is answered as JSON with a message for the person.
 
 mod answer;
+mod import;
 mod paths;
 mod snapshots;
 mod status;
@@ -140,6 +141,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/vaults", get(vaults::list).post(vaults::create))
         .route("/v1/vaults/{name}", get(vaults::describe).delete(vaults::delete))
         .route("/v1/inventory", post(vaults::inventory))
+        .route("/v1/import", post(import::import))
         .route("/v1/rebuild", post(vaults::rebuild))
         .route("/v1/snapshot", post(snapshots::take))
         .route("/v1/trash/list", post(trash::list))
