@@ -280,9 +280,11 @@ fn claims_name_what_has_no_name() {
         claim("told", &["a/ten"], told),
         claim("told older", &["a/ten"], Some((7, [2; 32], 400))),
         claim("unnamed", &["a/b/one"], None),
+        claim("told own", &[".glacierfs/snapshots/x"], told),
     ];
     use Outcome::*;
-    let outcomes = [Named, Named, Named, Left, Left, Deleted, Taken, Named, Unknown, Adopted, Adopted, Already];
+    let outcomes =
+        [Named, Named, Named, Left, Left, Deleted, Taken, Named, Unknown, Adopted, Adopted, Already, Adopted];
     let before = catalog.path(catalog.lookup(root.ino, b"text").expect("lookup").expect("a file").ino).expect("path");
     let mut seen = BTreeMap::new();
     walk(&catalog, root.ino, "", &mut seen);
@@ -293,6 +295,7 @@ fn claims_name_what_has_no_name() {
         assert_eq!((claimed[2].before.clone(), claimed[2].taken.len()), (None, 0));
         assert_eq!(claimed[6].taken, [b"file/seven".to_vec(), b"file".to_vec()]);
         assert_eq!(claimed[7].taken, [b"file".to_vec()]);
+        assert_eq!(claimed[12].taken, [b".glacierfs/snapshots/x".to_vec()]);
         if dry_run {
             let mut still = BTreeMap::new();
             walk(&catalog, root.ino, "", &mut still);
@@ -313,6 +316,7 @@ fn claims_name_what_has_no_name() {
         files,
         [
             (".unnamed/blocked", 1000, 1),
+            (".unnamed/told own", 77, 1),
             ("a/b/one", 77, 1),
             ("a/eight", 77, 2),
             ("a/ten", 77, 1),

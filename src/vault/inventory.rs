@@ -357,7 +357,8 @@ fn known_archive(listed: &ArchiveRecord) -> (KnownArchive, bool) {
         None => {}
         Some(Description::Foreign(foreign)) => {
             // Nobody would see it among our own files.
-            known.path = Some(components(&foreign.path)).filter(|path| path.first().is_some_and(|top| top != OWN_DIRECTORY));
+            known.path =
+                Some(components(&foreign.path)).filter(|path| path.first().is_some_and(|top| top != OWN_DIRECTORY));
             known.is_folder = foreign.is_folder;
             known.mtime = foreign.mtime(listed.created).map(|time| nanos(time.as_nanosecond()));
             is_packed = foreign.is_compressed || foreign.is_encrypted;
