@@ -81,7 +81,7 @@ struct Report {
     problems: Vec<String>,
     /// How many archives had which outcome.
     outcomes: BTreeMap<&'static str, u64>,
-    /// Each archive.
+    /// Each archive; without `--json` only those that didn't get a name.
     archives: Vec<Row>,
 }
 
@@ -166,7 +166,10 @@ impl Import {
                     claimed.taken.push(claimed.path.clone());
                 }
                 *report.outcomes.entry(word(claimed.outcome)).or_default() += 1;
-                report.archives.push(Row { vault: vault.to_owned(), claimed });
+                // A million archives that nobody asks to see needn't be remembered.
+                if self.json || !claimed.taken.is_empty() {
+                    report.archives.push(Row { vault: vault.to_owned(), claimed });
+                }
             }
         }
         spinner.finish_and_clear();
@@ -253,7 +256,7 @@ fn told(report: &Report) -> String {
     for (n, meaning) in known.filter(|(n, _)| *n > 0) {
         text.push_str(&format!("{} {meaning}\n", archives(n)));
     }
-    if report.archives.is_empty() {
+    if report.outcomes.is_empty() {
         text.push_str("The database names no archive here.\n");
     }
     for (n, meaning) in [(report.nameless, "without a name"), (report.unreadable, "that can't be used")] {

@@ -3,6 +3,9 @@
 //! Files from outside, only read: what in them can't be believed is left out and told, and no path comes out of here that
 //! could lead out of a vault.
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod glacier_cli;
 mod mt_aws;
 mod synology;
