@@ -1,7 +1,7 @@
 //! `glacierfs import`: names from other tools' databases.
 
 use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
@@ -145,7 +145,7 @@ impl Import {
     ) -> Result<(), client::Error> {
         let spinner = output::spinner();
         // What a dry run doesn't do, the next request doesn't see.
-        let mut given: HashSet<PathText> = HashSet::new();
+        let mut given: HashMap<PathText, String> = HashMap::new();
         let total = claims.len();
         let mut done = 0;
         let mut claims = claims.into_iter().peekable();
@@ -161,9 +161,12 @@ impl Import {
             spinner.set_message(format!("{vault}: {done} of {total}"));
             let request = wire::Import { vault: vault.to_owned(), dry_run: self.dry_run, archives: batch };
             for mut claimed in client.import(&request).await?.archives {
-                if self.dry_run && claimed.outcome == Outcome::Named && !given.insert(claimed.path.clone()) {
-                    claimed.outcome = Outcome::Taken;
-                    claimed.taken.push(claimed.path.clone());
+                if self.dry_run && claimed.outcome == Outcome::Named {
+                    let has = given.entry(claimed.path.clone()).or_insert_with(|| claimed.archive_id.clone());
+                    if *has != claimed.archive_id {
+                        claimed.outcome = Outcome::Taken;
+                        claimed.taken.push(claimed.path.clone());
+                    }
                 }
                 *report.outcomes.entry(word(claimed.outcome)).or_default() += 1;
                 // A million archives that nobody asks to see needn't be remembered.

@@ -150,6 +150,15 @@ fn descriptions_become_names() {
     place.ok(&["trash", "restore", "--beside", &place.text("mnt/v/twice")]);
     assert_eq!(fs::read_to_string(place.path("mnt/v/twice~1")).expect("recalled"), "older");
 
+    // Also one that comes in later takes the name.
+    let then = second();
+    until("the next second", || second() > then);
+    put(&place, &serve, "twice", "newest");
+    inventory(&place);
+    assert_eq!(fs::read_to_string(place.path("mnt/v/twice")).expect("recalled"), "newest");
+    let trash = place.ok(&["trash", "list", "--json", "--mount", &place.text("mnt")]);
+    assert!(trash.contains("v/twice"), "{trash}");
+
     // A name that a directory has by now, and one below a file, aren't hidden.
     let in_the_way = put(&place, &serve, "sample", "not a directory");
     let below = put(&place, &serve, "twice/deeper", "below a file");
