@@ -211,7 +211,7 @@ pub fn inventory(inventory: &Inventory) -> String {
                 }
             }
             text.push_str(&report.snapshot.map(|snapshot| snapshot_report(&snapshot)).unwrap_or_default());
-            if let Some(mapping) = inventory.mapping.as_ref().filter(|_| report.unnamed > 0) {
+            if let Some(mapping) = inventory.mapping.as_ref().filter(|_| report.added > 0) {
                 text.push_str(&format!("  vault {mapping} may have their names: see glacierfs import --help\n"));
             }
             text

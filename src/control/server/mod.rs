@@ -1,7 +1,7 @@
 //! Answers on the control socket.
 //!
 //! One handler a route, each in the file of its subject: `status`, `paths` (ls, flush, evict, restore), `vaults`
-//! (vaults, inventory, rebuild), `trash`. They keep no state but one: who is waiting (`waits`). What walks a tree or asks the
+//! (vaults, inventory, rebuild), `import`, `trash`. They keep no state but one: who is waiting (`waits`). What walks a tree or asks the
 //! catalog much runs on a blocking thread. Whatever goes wrong is answered as JSON with a message for the person.
 
 mod answer;
