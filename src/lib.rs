@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod fs;
 pub mod fuse;
 pub mod glacier;
+pub mod import;
 pub mod recall;
 pub mod scrub;
 pub mod server;

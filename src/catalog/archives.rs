@@ -53,6 +53,8 @@ pub struct KnownArchive {
     pub content: Option<ContentId>,
     /// Its path within the vault, components safe and not empty; none when nothing names one.
     pub path: Option<Vec<Vec<u8>>>,
+    /// Whether that is the path of a directory, which the archive is only a sign of.
+    pub is_folder: bool,
     /// Permission bits.
     pub mode: Option<u32>,
     /// Owner and group.
@@ -74,8 +76,12 @@ pub enum Adopted {
         name: Vec<u8>,
         /// The file.
         ino: Ino,
+        /// Whether it is in `.unnamed/`, because nothing names it, or because its name is taken by what is no file.
+        is_unnamed: bool,
+        /// The first directory that was made for a folder that it is a sign of, by its parent and name.
+        folder: Option<(Ino, Vec<u8>)>,
     },
-    /// Another archive has its content or its name; it is in the trash.
+    /// Another archive has its content, or a newer file its name; it is in the trash.
     Duplicate,
     /// It was deleted; the inventory is older than that.
     Deleted,
@@ -174,7 +180,7 @@ pub(super) fn insert(tx: &Connection, archive: &Archive) -> Result<ArchiveRow> {
     Ok(statement.query_row(params![archive.vault, archive.archive_id], |row| row.get(0))?)
 }
 
-fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArchive, now: i64) -> Result<Adopted> {
+pub(super) fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArchive, now: i64) -> Result<Adopted> {
     let mut statement = tx.prepare_cached("SELECT 1 FROM archive WHERE vault = ?1 AND archive_id = ?2")?;
     if statement.exists(params![vault, known.archive_id])? {
         return Ok(Adopted::Known);
@@ -199,9 +205,22 @@ fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArchive, now: 
         keep_in_trash(tx, &archive, known, now)?;
         return Ok(Adopted::Duplicate);
     }
-    let unnamed = || vec![UNNAMED.to_vec(), known.archive_id.clone().into_bytes()];
-    let path = known.path.clone().filter(|path| !path.is_empty()).unwrap_or_else(unnamed);
-    let Some(placed) = place(tx, root, &path, known, now)? else {
+    let mut folder = None;
+    let named = match known.path.as_deref().filter(|path| !path.is_empty()) {
+        Some(path) if known.is_folder => {
+            // The archive's own bytes are no file of that name: one would stand in the way of all that is in the folder.
+            folder = directories(tx, root, path, now)?.and_then(|(_, made)| made);
+            Place::Taken
+        }
+        Some(path) => place(tx, root, path, known, now)?,
+        None => Place::Taken,
+    };
+    let is_unnamed = matches!(named, Place::Taken);
+    let place = match named {
+        Place::Taken => place(tx, root, &[UNNAMED.to_vec(), known.archive_id.clone().into_bytes()], known, now)?,
+        named => named,
+    };
+    let Place::Free(placed) = place else {
         keep_in_trash(tx, &archive, known, now)?;
         return Ok(Adopted::Duplicate);
     };
@@ -210,7 +229,17 @@ fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArchive, now: 
         .execute(params![id, vault, placed.inode.ino as i64, known.size as i64, archive.row])?;
     tx.prepare_cached("UPDATE inode SET content = ?2, size = ?3, mtime = ?4, ctime = ?5 WHERE ino = ?1")?
         .execute(params![placed.inode.ino as i64, id, known.size as i64, known.mtime.unwrap_or(known.created), now])?;
-    Ok(Adopted::Added { dir: placed.dir, name: placed.name, ino: placed.inode.ino })
+    Ok(Adopted::Added { dir: placed.dir, name: placed.name, ino: placed.inode.ino, is_unnamed, folder })
+}
+
+/// Whether a path can be an archive's.
+enum Place {
+    /// It is now: here is the file.
+    Free(Placed),
+    /// A file that is newer has it, or one that isn't archived yet.
+    Newer,
+    /// It leads through a file, or names what isn't one.
+    Taken,
 }
 
 /// Where a file was put.
@@ -220,13 +249,18 @@ struct Placed {
     name: Vec<u8>,
 }
 
-/// Finds or makes the file for `known` at `path` below `root`, with the directories on the way. None when the name
-/// belongs to something newer, or to something that isn't an archived file.
-fn place(tx: &Connection, root: Ino, path: &[Vec<u8>], known: &KnownArchive, now: i64) -> Result<Option<Placed>> {
-    let Some((name, dirs)) = path.split_last() else { return Ok(None) };
+/// The directory at `path` below `root`, made where it isn't there, and the first name on the way that is new, with its
+/// directory. None when something else is in the way.
+#[expect(clippy::type_complexity, reason = "its callers take it apart at once")]
+pub(super) fn directories(
+    tx: &Connection,
+    root: Ino,
+    path: &[Vec<u8>],
+    now: i64,
+) -> Result<Option<(Inode, Option<(Ino, Vec<u8>)>)>> {
     let mut dir = names::inode(tx, root)?;
     let mut changed = None;
-    for component in dirs {
+    for component in path {
         dir = match names::find(tx, dir.ino, component)? {
             Some(found) if found.is_dir() => found,
             Some(_) => return Ok(None),
@@ -244,8 +278,15 @@ fn place(tx: &Connection, root: Ino, path: &[Vec<u8>], known: &KnownArchive, now
             }
         };
     }
+    Ok(Some((dir, changed)))
+}
+
+/// Finds or makes the file for `known` at `path` below `root`, with the directories on the way.
+fn place(tx: &Connection, root: Ino, path: &[Vec<u8>], known: &KnownArchive, now: i64) -> Result<Place> {
+    let Some((name, dirs)) = path.split_last() else { return Ok(Place::Taken) };
+    let Some((dir, changed)) = directories(tx, root, dirs, now)? else { return Ok(Place::Taken) };
     let (changed_dir, changed_name) = changed.unwrap_or((dir.ino, name.clone()));
-    let placed = |inode| Some(Placed { inode, dir: changed_dir, name: changed_name });
+    let placed = |inode| Place::Free(Placed { inode, dir: changed_dir, name: changed_name });
     match names::find(tx, dir.ino, name)? {
         None => {
             let (uid, gid) = known.owner.unwrap_or((dir.uid, dir.gid));
@@ -253,12 +294,13 @@ fn place(tx: &Connection, root: Ino, path: &[Vec<u8>], known: &KnownArchive, now
             let new = NewInode { mode, uid, gid, rdev: 0, target: None, content: None };
             Ok(placed(names::insert(tx, &dir, name, new, now)?))
         }
+        Some(found) if found.kind() != Kind::File => Ok(Place::Taken),
         Some(found) => {
-            let Some(old) = found.content.filter(|_| found.kind() == Kind::File) else { return Ok(None) };
+            let Some(old) = found.content else { return Ok(Place::Newer) };
             let old = contents::content(tx, old)?;
             let older = old.archive.as_ref().is_some_and(|archive| archive.created < known.created);
             if old.state != State::Archived || !older {
-                return Ok(None);
+                return Ok(Place::Newer);
             }
             // Its file, if it has one, is doomed, and removed with the next sweep.
             if let (_, Some(archive)) = contents::let_go(tx, old.id)? {

@@ -13,6 +13,7 @@
 mod archives;
 mod audit;
 mod check;
+mod claims;
 mod contents;
 mod counter;
 mod graft;
@@ -49,6 +50,9 @@ pub use archives::Upload;
 pub use audit::Cold;
 pub use audit::Held;
 pub use audit::Whereabouts;
+pub use claims::Claim;
+pub use claims::Claimed;
+pub use claims::Outcome;
 pub use contents::Begun;
 pub use contents::Cached;
 pub use contents::Seal;

@@ -558,7 +558,13 @@ fn repoint(tx: &Connection, parent: Ino, name: &[u8], ino: Ino) -> Result<()> {
     Ok(())
 }
 
-fn rename(tx: &Connection, from: (Ino, &[u8]), to: (Ino, &[u8]), mode: RenameMode, now: i64) -> Result<Removed> {
+pub(super) fn rename(
+    tx: &Connection,
+    from: (Ino, &[u8]),
+    to: (Ino, &[u8]),
+    mode: RenameMode,
+    now: i64,
+) -> Result<Removed> {
     if from.0 == ROOT || to.0 == ROOT {
         return Err(Error::RootIsForVaults);
     }

@@ -141,6 +141,7 @@ fn adoption_gives_the_name_to_the_newest() {
         created,
         content,
         path: Some(vec![b"d".to_vec(), b"f".to_vec()]),
+        is_folder: false,
         mode: Some(0o600),
         owner: None,
         mtime: Some(42),
@@ -160,6 +161,186 @@ fn adoption_gives_the_name_to_the_newest() {
     assert_eq!(again, [archives::Adopted::Known]);
 }
 
+/// Promise: an archive whose name belongs to a directory, lies below a file or names a folder isn't hidden in the trash: it
+/// is a file in `.unnamed/`, and a folder is there. Of two files with one name the older stays in the trash, by its path.
+#[test]
+fn adoption_hides_nothing() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let vault = root.vault.expect("the vault's row");
+    let known = |id: &str, created, path: &str, is_folder| KnownArchive {
+        archive_id: id.into(),
+        size: 5,
+        tree_hash: [0; 32],
+        created,
+        content: None,
+        path: Some(path.split('/').map(|name| name.as_bytes().to_vec()).collect()),
+        is_folder,
+        mode: None,
+        owner: None,
+        mtime: None,
+    };
+    catalog.create(root.ino, b"empty", file(None), 1).expect("create");
+    let adopted = catalog
+        .adopt(
+            vault,
+            &[
+                known("file", 9, "d/f", false),
+                known("dir", 8, "d", false),
+                known("below", 7, "d/f/x", false),
+                known("folder", 6, "new/folder", true),
+                known("folder again", 5, "d/f", true),
+                known("in", 4, "new/folder/in", false),
+                known("older", 3, "d/f", false),
+                known("against empty", 2, "empty", false),
+            ],
+            9,
+        )
+        .expect("adopt");
+    let unnamed: Vec<_> =
+        adopted.iter().map(|one| matches!(one, archives::Adopted::Added { is_unnamed: true, .. })).collect();
+    assert_eq!(unnamed, [false, true, true, true, true, false, false, false]);
+    assert!(matches!(&adopted[3], archives::Adopted::Added { folder: Some((dir, name)), .. }
+        if *dir == root.ino && name == b"new"));
+    assert_eq!(adopted[6..], [archives::Adopted::Duplicate, archives::Adopted::Duplicate]);
+    let mut seen = BTreeMap::new();
+    walk(&catalog, root.ino, "", &mut seen);
+    let files: Vec<_> =
+        seen.iter().filter(|(_, inode)| inode.kind() == Kind::File).map(|(path, _)| &path[1..]).collect();
+    assert_eq!(
+        files,
+        [".unnamed/below", ".unnamed/dir", ".unnamed/folder", ".unnamed/folder again", "d/f", "empty", "new/folder/in"]
+    );
+    // What is in the trash has no end, and its path.
+    assert!(catalog.trash_due(i64::MAX - 1, 9).expect("trash").is_empty());
+    let mut trash: Vec<_> = catalog
+        .trash_due(i64::MAX, 9)
+        .expect("trash")
+        .into_iter()
+        .map(|one| (one.archive.expect("an archive").archive_id, one.path))
+        .collect();
+    trash.sort();
+    assert_eq!(trash, [("against empty".into(), b"empty".to_vec()), ("older".into(), b"d/f".to_vec())]);
+}
+
+/// Promise: a claim names what has no name, or only a text for one, with its time; leaves what somebody named, wrote to or
+/// deleted; replaces nothing; links what has several names; and takes in what it tells all of. A dry run says the same.
+#[test]
+fn claims_name_what_has_no_name() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let vault = root.vault.expect("the vault's row");
+    let components = |path: &str| path.split('/').map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>();
+    let known = |id: &str, path: Option<&str>| KnownArchive {
+        archive_id: id.into(),
+        size: 5,
+        tree_hash: [0; 32],
+        created: 1000,
+        content: None,
+        path: path.map(components),
+        is_folder: false,
+        mode: None,
+        owner: None,
+        mtime: None,
+    };
+    let archives = [
+        known("unnamed", None),
+        known("opaque", Some("text")),
+        known("double", Some("text")),
+        known("path", Some("dir/text")),
+        known("renamed", Some("mine")),
+        known("deleted", Some("deleted")),
+        known("blocked", None),
+        known("linked", None),
+    ];
+    catalog.adopt(vault, &archives, 9).expect("adopt");
+    catalog.rename((root.ino, b"mine"), (root.ino, b"my own"), RenameMode::Replace, 10).expect("rename");
+    let deleted = catalog.unlink(root.ino, b"deleted", 10).expect("unlink").ino.expect("an inode");
+    catalog.drop_orphan(deleted, 11).expect("drop");
+    catalog.create(root.ino, b"file", file(None), 10).expect("create");
+    let claim = |id: &str, paths: &[&str], archive| Claim {
+        archive_id: id.into(),
+        paths: paths.iter().map(|path| components(path)).collect(),
+        mtime: Some(77),
+        archive,
+    };
+    let told = Some((7, [1; 32], 500));
+    let claims = [
+        claim("unnamed", &["a/b/one"], None),
+        claim("opaque", &["a/two"], told),
+        claim("double", &["a/three"], None),
+        claim("path", &["a/four"], None),
+        claim("renamed", &["a/five"], None),
+        claim("deleted", &["a/six"], None),
+        claim("blocked", &["file/seven", "file"], None),
+        claim("linked", &["a/eight", "file", "eighth"], None),
+        claim("unknown", &["a/nine"], None),
+        claim("told", &["a/ten"], told),
+        claim("told older", &["a/ten"], Some((7, [2; 32], 400))),
+        claim("unnamed", &["a/b/one"], None),
+        claim("told own", &[".glacierfs/snapshots/x"], told),
+    ];
+    use Outcome::*;
+    let outcomes =
+        [Named, Named, Named, Left, Left, Deleted, Taken, Named, Unknown, Adopted, Adopted, Already, Adopted];
+    let before = catalog.path(catalog.lookup(root.ino, b"text").expect("lookup").expect("a file").ino).expect("path");
+    let mut seen = BTreeMap::new();
+    walk(&catalog, root.ino, "", &mut seen);
+    for dry_run in [true, false] {
+        let claimed = catalog.claim(vault, &claims, dry_run, 20).expect("claim");
+        assert_eq!(claimed.iter().map(|one| one.outcome).collect::<Vec<_>>(), outcomes);
+        assert_eq!(claimed[1].before.as_deref(), Some(&b"text"[..]));
+        assert_eq!((claimed[2].before.clone(), claimed[2].taken.len()), (None, 0));
+        assert_eq!(claimed[6].taken, [b"file/seven".to_vec(), b"file".to_vec()]);
+        assert_eq!(claimed[7].taken, [b"file".to_vec()]);
+        assert_eq!(claimed[12].taken, [b".glacierfs/snapshots/x".to_vec()]);
+        if dry_run {
+            let mut still = BTreeMap::new();
+            walk(&catalog, root.ino, "", &mut still);
+            let names = |seen: &BTreeMap<String, Inode>| seen.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(names(&still), names(&seen));
+            let text = catalog.lookup(root.ino, b"text").expect("lookup").expect("a file");
+            assert_eq!(catalog.path(text.ino).expect("path"), before);
+        }
+    }
+    let mut seen = BTreeMap::new();
+    walk(&catalog, root.ino, "", &mut seen);
+    let files: Vec<_> = seen
+        .iter()
+        .filter(|(_, inode)| inode.kind() == Kind::File)
+        .map(|(path, i)| (&path[1..], i.mtime, i.nlink))
+        .collect();
+    assert_eq!(
+        files,
+        [
+            (".unnamed/blocked", 1000, 1),
+            (".unnamed/told own", 77, 1),
+            ("a/b/one", 77, 1),
+            ("a/eight", 77, 2),
+            ("a/ten", 77, 1),
+            ("a/three", 77, 1),
+            ("a/two", 77, 1),
+            ("dir/text", 1000, 1),
+            ("eighth", 77, 2),
+            ("file", 10, 1),
+            ("my own", 1000, 1),
+        ]
+    );
+    assert_eq!((seen["/a"].nlink, seen["/a"].kind()), (3, Kind::Directory));
+    // The older one of two with a path is in the trash, like the deleted one, whose end isn't put off.
+    let mut trash: Vec<_> = catalog
+        .trash_due(i64::MAX, 99)
+        .expect("trash")
+        .into_iter()
+        .map(|one| (one.archive.expect("an archive").archive_id, one.path, one.due == i64::MAX))
+        .collect();
+    trash.sort();
+    assert_eq!(trash, [("deleted".into(), b"deleted".to_vec(), false), ("told older".into(), b"a/ten".to_vec(), true)]);
+    assert!(catalog.claim(vault, &claims[..1], false, 30).expect("again")[0].changed.is_empty());
+}
+
 /// Promise: an archive that an inventory names before its upload is noted isn't taken for a double for good: it isn't in the
 /// trash once its file has it.
 #[test]
@@ -177,6 +358,7 @@ fn an_inventory_may_be_quicker_than_the_upload() {
         created: 5,
         content: Some(7),
         path: Some(vec![b"a".to_vec()]),
+        is_folder: false,
         mode: None,
         owner: None,
         mtime: None,

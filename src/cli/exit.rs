@@ -28,7 +28,7 @@ pub enum Code {
     Running = 6,
     /// The service refused or couldn't be reached.
     Remote = 7,
-    /// Some files weren't archived, evicted, brought back or deleted.
+    /// Some files weren't archived, evicted, brought back, named or deleted.
     Incomplete = 8,
     /// The time given with --timeout is over.
     TimedOut = 9,
@@ -44,7 +44,7 @@ pub const CODES: &[(Code, &str)] = &[
     (Code::Mount, "the file system couldn't be mounted"),
     (Code::Running, "another daemon uses the state directory"),
     (Code::Remote, "the service refused, or couldn't be reached"),
-    (Code::Incomplete, "some files weren't archived, evicted, brought back or deleted"),
+    (Code::Incomplete, "some files weren't archived, evicted, brought back, named or deleted"),
     (Code::TimedOut, "the time given with --timeout is over"),
 ];
 

@@ -12,6 +12,7 @@ mod evict;
 pub mod exit;
 mod flush;
 mod helper;
+mod import;
 mod inventory;
 mod job;
 mod logging;
@@ -83,6 +84,7 @@ enum Commands {
     Trash(trash::Trash),
     Vault(vault::Vault),
     Inventory(inventory::Inventory),
+    Import(import::Import),
     Archive(archive::Archive),
     Job(job::Job),
     Upload(upload::Upload),
@@ -138,6 +140,7 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Trash(trash) => trash.run(),
         Commands::Vault(vault) => vault.run(),
         Commands::Inventory(inventory) => inventory.run(),
+        Commands::Import(import) => import.run(),
         Commands::Archive(archive) => archive.run(),
         Commands::Job(job) => job.run(),
         Commands::Upload(upload) => upload.run(),

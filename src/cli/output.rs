@@ -201,6 +201,8 @@ pub fn inventory(inventory: &Inventory) -> String {
             for (n, meaning) in [
                 (report.known, "known already"),
                 (report.added, "new, and files now"),
+                (report.unnamed, "of these without a name that could be given, under .unnamed/"),
+                (report.packed, "of these compressed or encrypted by the tool that wrote them, and shown as they are"),
                 (report.duplicates, "further archives of files that have one"),
                 (report.deleted, "deleted after the inventory was taken"),
                 (report.missing, "known here but not in the inventory, which may be too old to have them"),
@@ -210,6 +212,9 @@ pub fn inventory(inventory: &Inventory) -> String {
                 }
             }
             text.push_str(&report.snapshot.map(|snapshot| snapshot_report(&snapshot)).unwrap_or_default());
+            if let Some(mapping) = inventory.mapping.as_ref().filter(|_| report.added > 0) {
+                text.push_str(&format!("  vault {mapping} may have their names: see glacierfs import --help\n"));
+            }
             text
         }
     }
@@ -252,6 +257,7 @@ mod tests {
             inventory_date: None,
             report: Some(report),
             error: None,
+            mapping: None,
         };
         assert_eq!(
             inventory(&done),

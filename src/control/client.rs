@@ -170,6 +170,11 @@ impl Client {
         self.post("/v1/sample", &Sample { vault: vault.to_owned(), bytes }).await
     }
 
+    /// Gives archives the names that another tool's database knows.
+    pub async fn import(&self, what: &Import) -> Result<Imported, Error> {
+        self.post("/v1/import", what).await
+    }
+
     /// A page of the trash.
     pub async fn trash(&self, what: &Trashes) -> Result<TrashPage, Error> {
         self.post("/v1/trash/list", what).await

@@ -3,6 +3,7 @@
 //! Paths are relative to the mount's root without a leading `/`; the empty path is the root. Times are RFC 3339 in
 //! UTC, sizes bytes, rates bytes a second. A field that is absent reads as `null`.
 
+mod import;
 mod trash;
 mod verify;
 
@@ -19,6 +20,12 @@ use serde::Deserializer;
 use serde::Serialize;
 use serde::Serializer;
 
+pub use import::Claim;
+pub use import::Claimed;
+pub use import::Import;
+pub use import::Imported;
+pub use import::Outcome;
+pub use import::Told;
 pub use trash::CameBack;
 pub use trash::Next;
 pub use trash::Purged;
@@ -491,6 +498,9 @@ pub struct Inventory {
     pub report: Option<Report>,
     /// Why it failed.
     pub error: Option<String>,
+    /// The vault beside this one that looks like Synology's: it has the names of this one's archives.
+    #[serde(default)]
+    pub mapping: Option<String>,
 }
 
 /// `POST /v1/rebuild`.
@@ -509,6 +519,12 @@ pub struct Report {
     pub known: u64,
     /// Of them, new to the catalog and now files.
     pub added: u64,
+    /// Of the new ones, in `.unnamed/`.
+    #[serde(default)]
+    pub unnamed: u64,
+    /// Of the new ones, compressed or encrypted by another tool; their bytes are shown as they are.
+    #[serde(default)]
+    pub packed: u64,
     /// Of them, further archives of a file that already has one.
     pub duplicates: u64,
     /// Archives in the catalog that the inventory doesn't name.

@@ -21,11 +21,16 @@
 //! Descriptions are input from outside like any other: reading one never fails but by `None`, and no path from one is
 //! used before [`safe_path`] has seen it.
 
+mod foreign;
+mod utf7;
+
 use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
+pub use foreign::Foreign;
 
 /// The longest description that Glacier takes, in characters, each of them printable ASCII.
 pub const MAX_LEN: usize = 1024;
@@ -69,8 +74,8 @@ pub enum Description {
         /// Whether `meta.path` lacks leading directories, because it was too long.
         partial: bool,
     },
-    /// Another's that reads like a path; already safe.
-    Name(Vec<u8>),
+    /// Another tool's, or a text that reads like a path.
+    Foreign(Foreign),
 }
 
 /// Who made a path, which decides how it may be bent.
@@ -134,16 +139,13 @@ fn base64_len(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
 
-/// Reads a description: ours, or a foreign one that is a plausible path in itself. `None` means that it names nothing:
-/// empty, a form that isn't a name (XML, JSON, mt-aws-glacier's), a damaged one or a newer version of ours.
+/// Reads a description: ours, another tool's, or one that is a plausible path in itself. `None` means that it names
+/// nothing: empty, damaged, of a form that nobody knows, or of a newer version of ours.
 pub fn parse(description: &str) -> Option<Description> {
     if let Some(fields) = description.strip_prefix(MAGIC) {
         return parse_own(fields).map(|(meta, partial)| Description::Own { meta, partial });
     }
-    if ["<", "{", "\"", "mt1 ", "mt2 ", "glacierfs/"].iter().any(|form| description.starts_with(form)) {
-        return None;
-    }
-    safe_path(description.as_bytes(), Origin::Foreign).map(|path| Description::Name(path.into_owned()))
+    foreign::parse(description).map(Description::Foreign)
 }
 
 fn parse_own(fields: &str) -> Option<(Meta, bool)> {
@@ -328,28 +330,6 @@ mod tests {
         }
     }
 
-    /// Promise: texts that read like a path become one, bent to be relative; what would escape or isn't a name doesn't.
-    #[test]
-    fn foreign_names() {
-        for (text, path) in [
-            ("file.txt", "file.txt"),
-            ("My backup of 2014, part 1", "My backup of 2014, part 1"),
-            ("/sample/1234.pdf", "sample/1234.pdf"),
-            (r"C:\Users\me\a.doc", "Users/me/a.doc"),
-            (r"dir\sub//./x/", "dir/sub/x"),
-            ("a: notes", "a: notes"),
-            ("...", "..."),
-            ("SHA256E-s1048576--hash.ext", "SHA256E-s1048576--hash.ext"),
-        ] {
-            assert_eq!(parse(text), Some(Description::Name(path.into())), "{text}");
-        }
-        let long = "n".repeat(256);
-        for text in ["", "/", r"C:\", ".", "..", "a/../b", r"..\a", "a\0b", "<m><v>4</v></m>", "mt2 eyJ9", "{}", &long]
-        {
-            assert_eq!(parse(text), None, "{text}");
-        }
-    }
-
     /// Promise: our own paths are taken as they are or not at all.
     #[test]
     fn own_paths() {
@@ -393,9 +373,9 @@ mod tests {
         /// Promise: no text makes the parser panic or yields a foreign path that could escape.
         #[test]
         fn any_text_is_survived(text in "(glacierfs/1 )?(k=[0-9a-f]{15,17} s=[0-9]{1,21} m=[0-9]{1,5} t=-?[0-9]{1,20}[.][0-9]{8,10} u=[0-9]{1,11} g=[0-9]{1,11} [pbqd]=)?(\\PC|\\PC|[.][.]|[/\\\\%:\0]){0,30}") {
-            if let Some(Description::Name(path)) = parse(&text) {
-                let safe = safe_path(&path, Origin::Own);
-                prop_assert_eq!(safe.as_deref(), Some(&path[..]));
+            if let Some(Description::Foreign(foreign)) = parse(&text) {
+                let safe = safe_path(&foreign.path, Origin::Own);
+                prop_assert_eq!(safe.as_deref(), Some(&foreign.path[..]));
             }
         }
     }

@@ -25,12 +25,12 @@ const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 /// The region that [`authorization`] verifies for.
 const REGION: &str = "us-east-1";
 
-/// Descriptions of archives: ours come back the same, a foreign name can't escape from its vault.
+/// Descriptions of archives: ours come back the same, another tool's path can't escape from its vault.
 pub fn description(text: &str) {
     let (meta, partial) = match description::parse(text) {
         None => return,
-        Some(Description::Name(path)) => {
-            assert_eq!(description::safe_path(&path, Origin::Own).as_deref(), Some(&path[..]));
+        Some(Description::Foreign(foreign)) => {
+            assert_eq!(description::safe_path(&foreign.path, Origin::Own).as_deref(), Some(&foreign.path[..]));
             return;
         }
         Some(Description::Own { meta, partial }) => (meta, partial),

@@ -65,6 +65,7 @@ impl House {
             created: 1,
             content: None,
             path: Some(vec![name.as_bytes().to_vec()]),
+            is_folder: false,
             mode: None,
             owner: None,
             mtime: None,

@@ -529,6 +529,7 @@ async fn a_million() {
         created: 1_795_000_000_000_000_000 + n as i64 * 1_234_567,
         content: Some((1 << 60) + n as i64),
         path: Some(vec![format!("directory {}", n / 1000).into_bytes(), format!("IMG_{n}.jpg").into_bytes()]),
+        is_folder: false,
         mode: Some(0o644),
         owner: Some((1000, 1000)),
         mtime: Some(1_700_000_000_000_000_000 + n as i64 * 7_654_321_987),

@@ -79,6 +79,10 @@ pub struct Report {
     pub known: u64,
     /// Those that became files.
     pub added: u64,
+    /// Those of them that are in `.unnamed/`: nothing names them, or their name belongs to a directory, say.
+    pub unnamed: u64,
+    /// Those of them whose bytes another tool compressed or encrypted; they are shown as they are.
+    pub packed: u64,
     /// Those whose name or content another, newer one has; they are in the trash.
     pub duplicates: u64,
     /// Archives of the catalog that the inventory lacks: too new for it, or gone.
@@ -165,10 +169,13 @@ impl Vaults {
         self.catalog.inventory_reconciled(vault.id, &date)?;
         self.update(name, |one| one.date = Some(date.clone()));
         log::info!(
-            "inventory of {name} as of {}: {} archives, {} new files, {} duplicates, {} missing",
+            "inventory of {name} as of {}: {} archives, {} new files ({} without a name, {} compressed or encrypted by \
+             another tool), {} duplicates, {} missing",
             date,
             report.archives,
             report.added,
+            report.unnamed,
+            report.packed,
             report.duplicates,
             report.missing
         );
@@ -309,17 +316,23 @@ impl Vaults {
         let mut report = Report { archives: listed.len() as u64, ..Report::default() };
         for first in (0..listed.len()).step_by(BATCH) {
             let batch = listed.batch(first, BATCH).map_err(broken)?;
-            let batch: Vec<KnownArchive> = batch.iter().map(known_archive).filter(&which).collect();
+            let wanted = batch.iter().map(known_archive).filter(|(known, _)| which(known));
+            let (batch, packed): (Vec<KnownArchive>, Vec<bool>) = wanted.unzip();
             if batch.is_empty() {
                 continue;
             }
-            for adopted in self.catalog.adopt(vault.id, &batch, now())? {
+            for (adopted, is_packed) in self.catalog.adopt(vault.id, &batch, now())?.into_iter().zip(packed) {
                 match adopted {
                     Adopted::Known => report.known += 1,
                     Adopted::Duplicate => report.duplicates += 1,
                     Adopted::Deleted => report.deleted += 1,
-                    Adopted::Added { dir, name, ino } => {
+                    Adopted::Added { dir, name, ino, is_unnamed, folder } => {
                         report.added += 1;
+                        report.unnamed += u64::from(is_unnamed);
+                        report.packed += u64::from(is_packed);
+                        if let Some((dir, name)) = folder {
+                            self.changed(dir, &name);
+                        }
                         self.changed(dir, &name);
                         self.tell(&Invalidate::Inode(ino));
                     }
@@ -337,8 +350,9 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Reconcile(error.to_string()))?
 }
 
-/// What an archive's description makes of it.
-pub(super) fn known_archive(listed: &ArchiveRecord) -> KnownArchive {
+/// What an archive's description makes of it, and whether another tool compressed or encrypted its bytes.
+pub(super) fn known_archive(listed: &ArchiveRecord) -> (KnownArchive, bool) {
+    let mut is_packed = false;
     let mut known = KnownArchive {
         archive_id: listed.archive_id.clone(),
         size: listed.size,
@@ -346,13 +360,25 @@ pub(super) fn known_archive(listed: &ArchiveRecord) -> KnownArchive {
         created: nanos(listed.created.as_nanosecond()),
         content: None,
         path: None,
+        is_folder: false,
         mode: None,
         owner: None,
         mtime: None,
     };
     match description::parse(&listed.description) {
         None => {}
-        Some(Description::Name(path)) => known.path = Some(components(&path)),
+        Some(Description::Foreign(foreign)) => {
+            // Nobody would see it among our own files.
+            known.path =
+                Some(components(&foreign.path)).filter(|path| path.first().is_some_and(|top| top != OWN_DIRECTORY));
+            known.is_folder = foreign.is_folder;
+            known.mtime = foreign.mtime(listed.created).map(|time| nanos(time.as_nanosecond()));
+            is_packed = foreign.is_compressed || foreign.is_encrypted;
+            if is_packed {
+                let path = foreign.path.escape_ascii();
+                log::debug!("archive {} ({path}) is compressed or encrypted by another tool", listed.archive_id);
+            }
+        }
         Some(Description::Own { meta, partial }) => {
             known.content = i64::try_from(meta.content_key).ok().filter(|id| *id > 0);
             known.mode = Some(meta.mode);
@@ -368,7 +394,7 @@ pub(super) fn known_archive(listed: &ArchiveRecord) -> KnownArchive {
             });
         }
     }
-    known
+    (known, is_packed)
 }
 
 fn components(path: &[u8]) -> Vec<Vec<u8>> {

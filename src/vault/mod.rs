@@ -1,8 +1,10 @@
 //! Vaults: the service's, and the directories at the root of the mount, kept in step.
 //!
 //! A vault is made or deleted in the service first, then in the catalog; the list of all vaults is fetched now and then,
-//! so that those which others made appear. `inventory` brings in the archives that others put there.
+//! so that those which others made appear. `inventory` brings in the archives that others put there, `claims` the names
+//! that other tools' databases have for them.
 
+mod claims;
 mod inventory;
 mod listed;
 mod restored;

@@ -226,7 +226,7 @@ impl Vaults {
         Ok(match held {
             Held::Archive(ours) => finding(found, ours, self.catalog.whereabouts(ours.row)?, Some(listed.size)),
             Held::Deleted | Held::Unknown => {
-                let known = known_archive(listed);
+                let (known, _) = known_archive(listed);
                 Finding {
                     found,
                     archive_id: known.archive_id,
@@ -302,6 +302,7 @@ mod tests {
                 created: now() - age,
                 content: None,
                 path: Some(vec![name.as_bytes().to_vec()]),
+                is_folder: false,
                 mode: None,
                 owner: None,
                 mtime: None,

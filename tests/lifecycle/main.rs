@@ -3,6 +3,7 @@
 
 mod clock;
 mod closes;
+mod foreign;
 mod forwarder;
 mod full_disk;
 mod interrupts;

@@ -308,7 +308,10 @@ fn damaged_snapshots() {
 
 /// Puts an archive into `v` that is described as a snapshot called `name`.
 fn put(place: &Place, serve: &Serve, file: &Path, name: &str) {
-    let description = format!(".glacierfs/snapshots/{name}");
+    let size = fs::metadata(file).expect("a file").len();
+    // Its date makes a content's key that no other has. Nothing but a description of ours is taken for a snapshot.
+    let key = format!("{:0>16}", &name[..8]);
+    let description = format!("glacierfs/1 k={key} s={size} m=400 t=1.000000000 u=0 g=0 p=.glacierfs/snapshots/{name}");
     let file = file.to_string_lossy();
     let mut command = place.command(&["archive", "put", "v", &file, "--description", &description]);
     command.args(["--endpoint", &serve.url, "--region", "us-east-1"]);

@@ -166,6 +166,16 @@ fn the_program() {
     assert_eq!(sh(&place, "v", "ls"), "named file\n");
 }
 
+/// Puts the file `data` into vault `v` as another program would; the archive's ID.
+fn put(place: &Place, serve: &Serve, description: &str) -> String {
+    let mut command = place.command(&["archive", "put", "v", &place.text("data"), "--description", description]);
+    command.args(["--endpoint", &serve.url, "--region", "us-east-1"]);
+    command.env("AWS_SHARED_CREDENTIALS_FILE", place.path("served/credentials")).env("AWS_PROFILE", "glacierfs");
+    let output = command.output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
 #[test]
 fn archives_of_others() {
     let place = Place::new();
@@ -173,15 +183,8 @@ fn archives_of_others() {
     place.mount_endpoint(&serve.url, &[]);
     fs::create_dir(place.path("mnt/v")).expect("a vault");
     fs::write(place.path("data"), "of another program").expect("a file");
-    let put = |description: &str| {
-        let mut command = place.command(&["archive", "put", "v", &place.text("data"), "--description", description]);
-        command.args(["--endpoint", &serve.url, "--region", "us-east-1"]);
-        command.env("AWS_SHARED_CREDENTIALS_FILE", place.path("served/credentials")).env("AWS_PROFILE", "glacierfs");
-        let output = command.output().expect("it starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    put("backups/2026/home.tar");
-    put("");
+    put(&place, &serve, "backups/2026/home.tar");
+    put(&place, &serve, "");
     fs::write(place.path("mnt/v/own"), "own").expect("a file");
     let inventory = || place.ok(&["inventory", "v", "--timeout", "20s", "--mount", &place.text("mnt")]);
     inventory();
@@ -195,4 +198,88 @@ fn archives_of_others() {
         assert_eq!(fs::metadata(&path).expect("attributes").size(), 18);
         assert_eq!(fs::read_to_string(&path).expect("recalled"), "of another program");
     }
+}
+
+/// An endpoint that others reach too, and a mount of it with the vault `v`.
+fn shared() -> (Place, Serve) {
+    let place = Place::new();
+    let serve = Serve::start(&place, "127.0.0.1:0");
+    place.mount_endpoint(&serve.url, &[]);
+    fs::create_dir(place.path("mnt/v")).expect("a vault");
+    fs::write(place.path("data"), "of another program").expect("a file");
+    (place, serve)
+}
+
+#[test]
+fn descriptions_of_other_tools() {
+    let (place, serve) = shared();
+    put(&place, &serve, "mt2 eyJmaWxlbmFtZSI6ImZpbGUiLCJtdGltZSI6IjIwMTIxMTE0VDIwMTYxOFoifQ");
+    put(&place, &serve, "<m><v>4</v><p>L3NhbXBsZS8xMjM0LnBkZg==</p><lm>20190121T085242Z</lm><ce>1:0:x:5</ce></m>");
+    put(&place, &serve, r#"{"Path":"C:\\d\\c01+AF8-s00","UTCDateModified":"20100310T110623Z","Flags":0}"#);
+    put(&place, &serve, r#"{"Path":"folder/","Flags":0}"#);
+    put(&place, &serve, "twice");
+    put(&place, &serve, "twice");
+    for nameless in ["../up", "mt2 damaged", "<m></m>"] {
+        put(&place, &serve, nameless);
+    }
+    let told = place.ok(&["inventory", "v", "--timeout", "20s", "--mount", &place.text("mnt")]);
+    assert!(told.contains("1 of these compressed or encrypted"), "{told}");
+    let named = sh(&place, "v", "find . -path ./.unnamed -prune -o -type f -printf '%p %T@\n' | cut -d. -f-3 | sort");
+    for line in ["./file 1352924178", "./sample/1234.pdf", "./d/c01_s00 1268219183", "./twice "] {
+        assert!(named.contains(line), "{line}: {named}");
+    }
+    assert_eq!(named.lines().count(), 4, "{named}");
+    assert_eq!(sh(&place, "v", "ls .unnamed | wc -l; ls -d folder"), "4\nfolder\n");
+    let trash = place.ok(&["trash", "list", "--json", "--mount", &place.text("mnt")]);
+    assert_eq!(trash.matches("v/twice").count(), 1, "{trash}");
+
+    put(&place, &serve, "sample");
+    put(&place, &serve, "twice/below");
+    place.ok(&["inventory", "v", "--timeout", "20s", "--mount", &place.text("mnt")]);
+    assert_eq!(
+        sh(&place, "v", "ls .unnamed | wc -l; cat .unnamed/*"),
+        format!("6\n{}", "of another program".repeat(6))
+    );
+}
+
+#[test]
+fn databases_of_other_tools() {
+    let (place, serve) = shared();
+    let ids: Vec<String> = ["", "", "a mere text", "chosen"].iter().map(|text| put(&place, &serve, text)).collect();
+    let inventory = || place.ok(&["inventory", "v", "--timeout", "20s", "--mount", &place.text("mnt")]);
+    inventory();
+    fs::write(place.path("mnt/v/taken"), "own").expect("a file");
+    sh(&place, "v", "mv chosen 'my choice'");
+    let late = put(&place, &serve, "");
+    let hash = told(&place, "v/a mere text", "tree_hash").expect("a tree hash");
+    let journal: String =
+        [(&ids[0], "d/one"), (&ids[1], "taken"), (&ids[2], "d/text"), (&ids[3], "d/four"), (&late, "d/late")]
+            .iter()
+            .map(|(id, path)| format!("B\t1352924178\tCREATED\t{id}\t18\t1352924000\t{hash}\t{path}\n"))
+            .collect();
+    fs::write(place.path("journal"), journal).expect("a journal");
+    let done = place.run(&["import", "mt-aws-glacier", &place.text("journal"), &place.text("mnt/v")]);
+    assert_eq!(done.code, 8, "{}{}", done.stdout, done.stderr);
+    assert!(done.stderr.contains("v/taken: ") && done.stderr.contains(&ids[1]), "{}", done.stderr);
+    let named = sh(&place, "v", "find . -type f -printf '%p %Ts\n' | grep -v -e taken -e choice -e unnamed | sort");
+    assert_eq!(named, "./d/late 1352924000\n./d/one 1352924000\n./d/text 1352924000\n");
+    assert_eq!(
+        sh(&place, "v", "cat d/late taken; ls .unnamed; ls"),
+        format!("of another programown{}\nd\nmy choice\ntaken\n", ids[1])
+    );
+
+    // A database that knows less: several names, and an archive that no inventory knows.
+    let db = rusqlite::Connection::open(place.path("mapping")).expect("a database");
+    db.execute_batch(&format!(
+        "CREATE TABLE file_info_tb (key, shareName, basePath, archiveID, lastBkpTime, fileSize, archiveVersion, current, checksum);
+         INSERT INTO file_info_tb (shareName, basePath, archiveID) VALUES ('s', 'a', '{0}'), ('s', 'b', '{0}'), ('s', 'c', 'unknown');",
+        ids[1]
+    ))
+    .expect("rows");
+    let done = place.run(&["import", "synology", &place.text("mapping"), &place.text("mnt/v")]);
+    assert_eq!(done.code, 8, "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("1 archive unknown"), "{}", done.stdout);
+    assert_eq!(sh(&place, "v/s", "stat -c '%n %h' *"), "a 2\nb 2\n");
+    inventory();
+    assert_eq!(sh(&place, "v/s", "cat a"), "of another program");
 }

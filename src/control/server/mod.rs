@@ -1,10 +1,11 @@
 //! Answers on the control socket.
 //!
 //! One handler a route, each in the file of its subject: `status`, `paths` (ls, flush, evict, restore), `vaults`
-//! (vaults, inventory, rebuild), `trash`. They keep no state but one: who is waiting (`waits`). What walks a tree or asks the
+//! (vaults, inventory, rebuild), `import`, `trash`. They keep no state but one: who is waiting (`waits`). What walks a tree or asks the
 //! catalog much runs on a blocking thread. Whatever goes wrong is answered as JSON with a message for the person.
 
 mod answer;
+mod import;
 mod paths;
 mod snapshots;
 mod status;
@@ -144,6 +145,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/vaults", get(vaults::list).post(vaults::create))
         .route("/v1/vaults/{name}", get(vaults::describe).delete(vaults::delete))
         .route("/v1/inventory", post(vaults::inventory))
+        .route("/v1/import", post(import::import))
         .route("/v1/rebuild", post(vaults::rebuild))
         .route("/v1/snapshot", post(snapshots::take))
         .route("/v1/verify", post(verify::verify))

@@ -65,7 +65,7 @@ pub(super) async fn inventory(
     }
     let inventories = daemon.vaults.inventory(&[&request.vault], false)?;
     // One was asked for.
-    let only = inventories.into_iter().next().map(reported);
+    let only = inventories.into_iter().next().map(|one| reported(daemon, one));
     only.map(Json).ok_or_else(|| Failure::not_found(format!("there is no vault {:?}", request.vault)))
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn rebuild(
     let names: Vec<&str> = vaults.iter().map(|vault| vault.name.as_str()).collect();
     let inventories = daemon.vaults.inventory(&names, request.snapshots)?;
     server.waits.answered(Wish::Rebuild);
-    Ok(Json(wire::Inventories { vaults: inventories.into_iter().map(reported).collect() }))
+    Ok(Json(wire::Inventories { vaults: inventories.into_iter().map(|one| reported(daemon, one)).collect() }))
 }
 
 /// Why the uploads of vaults wait, by name.
@@ -101,7 +101,10 @@ fn told(vault: service::Vault, paused: &HashMap<String, String>) -> wire::Vault 
     }
 }
 
-fn reported(inventory: vault::Inventory) -> wire::Inventory {
+fn reported(daemon: &Daemon, inventory: vault::Inventory) -> wire::Inventory {
+    // Synology's tool puts the names of a vault's archives into a vault of its own.
+    let mapping = format!("{}_mapping", inventory.vault);
+    let mapping = daemon.catalog.vault(&mapping).ok().flatten().map(|vault| vault.name);
     let snapshot = inventory.snapshot.map(|snapshot| wire::SnapshotReport {
         name: snapshot.name,
         entries: snapshot.entries,
@@ -128,11 +131,14 @@ fn reported(inventory: vault::Inventory) -> wire::Inventory {
             archives: report.archives,
             known: report.known,
             added: report.added,
+            unnamed: report.unnamed,
+            packed: report.packed,
             duplicates: report.duplicates,
             missing: report.missing,
             deleted: report.deleted,
             snapshot,
         }),
         error,
+        mapping,
     }
 }
