@@ -22,6 +22,7 @@ use crate::catalog::ContentId;
 use crate::catalog::Error;
 use crate::catalog::FileId;
 use crate::catalog::Result;
+use crate::catalog::State;
 use crate::store::Store;
 
 /// The local bytes of archived contents.
@@ -183,6 +184,27 @@ impl Cache {
             self.doomed();
         }
         Ok(file.is_some())
+    }
+
+    /// The store has no file `file`, which content `id` had a moment ago: it was evicted meanwhile, or somebody or something
+    /// has taken it away. What is archived counts as evicted then. Answers whether its bytes can be had at all.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub fn is_missing(&self, id: ContentId, file: FileId) -> Result<bool> {
+        let content = self.catalog.content(id)?;
+        if content.file != Some(file) {
+            return Ok(true);
+        }
+        let path = self.catalog.path(content.ino)?.unwrap_or_default();
+        let path = String::from_utf8_lossy(&path);
+        if content.state != State::Archived {
+            log::error!("{path}: its bytes aren't in the store any more, and were never archived: they are lost");
+            return Ok(false);
+        }
+        log::error!("{path}: its bytes aren't in the store any more, and are retrieved when they are wanted");
+        self.evict(id)?;
+        Ok(true)
     }
 
     /// Gives up at least `bytes` bytes, the least recently used first, and removes what nothing needs. Answers whether any file

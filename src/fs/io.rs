@@ -25,6 +25,7 @@ use super::xattr::CAPABILITY;
 use crate::catalog;
 use crate::catalog::Changes;
 use crate::catalog::ContentId;
+use crate::catalog::FileId;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::Start;
@@ -189,9 +190,9 @@ impl Fs {
         };
         let fresh = self.ids.next();
         // A content that keeps bytes keeps its file; any other needs one before a row may name it.
-        let made = match (inode.content, start) {
-            (None, _) | (Some(_), Start::Empty) => Some(self.store.create(fresh).map_err(|error| spool(error, 0))?),
-            (Some(_), Start::Keep) => None,
+        let (made, kept) = match (inode.content, start) {
+            (Some(id), Start::Keep) => (None, self.kept(id)?),
+            _ => (Some(self.store.create(fresh).map_err(|error| spool(error, 0))?), None),
         };
         let begun = match self.catalog.begin_write(open.ino, fresh, start, now()) {
             Ok(begun) => begun,
@@ -221,7 +222,10 @@ impl Fs {
                 if made.is_some() {
                     self.cache.discard(fresh);
                 }
-                let file = self.store.file(begun.file)?;
+                let file = match kept {
+                    Some((id, file)) if id == begun.file => file,
+                    _ => self.store.file(begun.file)?,
+                };
                 set_mtime(&file, inode.mtime)?;
                 file
             }
@@ -239,6 +243,32 @@ impl Fs {
             self.cache.doomed();
         }
         Ok(writing)
+    }
+
+    /// The file of content `id` to write to, if all of it is local: that it is there has to be known before the catalog hands it
+    /// from what is archived to what is written.
+    fn kept(&self, id: ContentId) -> Result<Option<(FileId, File)>> {
+        let content = self.catalog.content(id)?;
+        let Some(file) = content.file.filter(|_| content.is_local()) else { return Ok(None) };
+        match self.store.file(file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.missing(id, file).map(|()| None),
+            other => Ok(Some((file, other?))),
+        }
+    }
+
+    /// The file of the store that content `id` has, to read from; none when it was evicted just now, or is lost and can be had again.
+    ///
+    /// # Errors
+    /// EIO when its bytes are nowhere any more.
+    pub fn local(&self, id: ContentId, file: FileId) -> Result<Option<File>> {
+        match self.store.read(file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.missing(id, file).map(|()| None),
+            other => Ok(Some(other?)),
+        }
+    }
+
+    fn missing(&self, id: ContentId, file: FileId) -> Result<()> {
+        if self.cache.is_missing(id, file)? { Ok(()) } else { Err(Errno::EIO.into()) }
     }
 
     /// Has whoever has the file open look anew where its bytes are, if they were those of content `id`.
@@ -259,11 +289,9 @@ impl Fs {
             None => Bytes::Empty,
             Some(id) => match self.catalog.content(id)? {
                 // `is_local` says that there is a file.
-                content if content.is_local() => match self.store.read(content.file.unwrap_or(id)) {
-                    Ok(file) => Bytes::Clean(id, Arc::new(file)),
-                    // It was evicted just now.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Bytes::Unknown,
-                    Err(error) => return Err(error.into()),
+                content if content.is_local() => match self.local(id, content.file.unwrap_or(id))? {
+                    Some(file) => Bytes::Clean(id, Arc::new(file)),
+                    None => Bytes::Unknown,
                 },
                 _ => Bytes::Unknown,
             },
@@ -278,10 +306,11 @@ impl Fs {
             return Ok(Vec::new());
         }
         let last = content.size.min(offset.saturating_add(size as u64)) - 1;
-        let file = match content.file {
-            Some(file) if content.has(offset, last) => self.store.read(file)?,
-            _ => return Err(Error::Cold(Need { content: id, first: offset, last })),
+        let file = match content.file.filter(|_| content.has(offset, last)) {
+            Some(file) => self.local(id, file)?,
+            None => None,
         };
+        let Some(file) = file else { return Err(Error::Cold(Need { content: id, first: offset, last })) };
         let wanted = (last - offset + 1) as usize;
         let bytes = read_at(&file, offset, wanted)?;
         if bytes.len() == wanted { Ok(bytes) } else { Err(Errno::EIO.into()) }

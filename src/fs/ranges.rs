@@ -109,9 +109,13 @@ impl Fs {
         let id = self.catalog.inode(open.ino)?.content.ok_or(Errno::EIO)?;
         let content = self.catalog.content(id)?;
         let last = offset + length - 1;
-        match content.file {
-            Some(file) if content.has(offset, last) => Ok(Some((Arc::new(self.store.read(file)?), length))),
-            _ => Err(Error::Cold(Need { content: id, first: offset, last })),
+        let file = match content.file.filter(|_| content.has(offset, last)) {
+            Some(file) => self.local(id, file)?,
+            None => None,
+        };
+        match file {
+            Some(file) => Ok(Some((Arc::new(file), length))),
+            None => Err(Error::Cold(Need { content: id, first: offset, last })),
         }
     }
 

@@ -175,6 +175,7 @@ fn unlinked_files_live_until_closed() {
     assert_eq!(house.fs.read(reader.handle, 0, 9).expect("read"), b"hello");
     house.close(&reader);
     assert!(matches!(house.fs.getattr(inode.ino), Err(Error::Catalog(crate::catalog::Error::NotFound))));
+    house.fs.cache.sweep().expect("nobody needs it");
     assert!(house.fs.catalog.files().expect("files").is_empty());
 }
 
@@ -442,5 +443,37 @@ fn truncated_at_once() {
         house.fs.setattr(ino, Changes::default(), Some(0)).expect("truncate");
         let after = house.fs.getattr(ino).expect("attributes").mtime;
         assert_ne!(before, after, "{n}");
+    }
+}
+
+/// Promise: when the store's files are lost, what is archived counts as evicted, for readers and for writers, and keeps its bytes in the vault;
+/// what was never archived is EIO, and stays as it is.
+#[test]
+fn lost_files_of_the_store() {
+    let house = house();
+    let read = |name: &[u8]| {
+        let ino = house.fs.catalog.lookup(house.vault, name).expect("lookup").expect("a file").ino;
+        let opened = house.fs.open(ino, true).expect("open");
+        let read = house.fs.read(opened.handle, 0, 100);
+        let written = house.fs.write(opened.handle, 0, b"more");
+        house.close(&opened);
+        (read, written)
+    };
+    for name in [&b"archived"[..], b"written"] {
+        house.write(std::str::from_utf8(name).expect("text"), b"hello");
+        if name == b"archived" {
+            house.archive(false);
+        }
+    }
+    for file in house.fs.catalog.files().expect("files") {
+        house.fs.store.remove(file).expect("removed");
+    }
+    let (found, written) = read(b"archived");
+    assert!(matches!(found, Err(Error::Cold(_))), "{found:?}");
+    assert!(matches!(written, Err(Error::Cold(_))), "{written:?}");
+    for _ in 0..2 {
+        let (found, written) = read(b"written");
+        assert_eq!(found.expect_err("lost").errno(), nix::errno::Errno::EIO);
+        assert_eq!(written.expect_err("lost").errno(), nix::errno::Errno::EIO);
     }
 }

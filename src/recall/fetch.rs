@@ -157,8 +157,12 @@ impl Recall {
     async fn file(&self, content: &Content) -> Result<(FileId, Arc<File>), Trouble> {
         let store = self.store.clone();
         if let Some(id) = content.file {
-            let file = tokio::task::spawn_blocking(move || store.file(id)).await.map_err(std::io::Error::other)??;
-            return Ok((id, Arc::new(file)));
+            let opened = tokio::task::spawn_blocking(move || store.file(id)).await.map_err(std::io::Error::other)?;
+            if opened.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+                self.cache.is_missing(content.id, id)?;
+                return Err(Trouble::Later("its file in the cache is gone".into()));
+            }
+            return Ok((id, Arc::new(opened?)));
         }
         let (fresh, size) = (rand::random_range(1..=FileId::MAX), content.size);
         let made = tokio::task::spawn_blocking(move || {

@@ -160,9 +160,10 @@ impl Snapshots {
         loop {
             self.recall.bring(id, 0, snapshot.content.size.saturating_sub(1)).await?;
             // None when it was evicted just now.
-            if let Some(file) = self.catalog.content(id)?.file
-                && let Ok(file) = self.store.read(file)
-            {
+            let Some(file) = self.catalog.content(id)?.file else { continue };
+            let opened =
+                self.fs.local(id, file).map_err(|error| Damaged::Io(std::io::Error::other(error.to_string())))?;
+            if let Some(file) = opened {
                 return Ok(file);
             }
         }
