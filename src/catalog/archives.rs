@@ -20,6 +20,11 @@ use super::types::Kind;
 use super::types::State;
 use super::types::VaultId;
 
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+/// By how much the clock of a machine whose requests the service accepts may be off at most, in nanoseconds (SigV4).
+const SKEW: i64 = 15 * 60 * SECOND;
+
 /// Where archives go whose description names no path.
 pub(super) const UNNAMED: &[u8] = b".unnamed";
 
@@ -298,7 +303,7 @@ fn place(tx: &Connection, root: Ino, path: &[Vec<u8>], known: &KnownArchive, now
         Some(found) => {
             let Some(old) = found.content else { return Ok(Place::Newer) };
             let old = contents::content(tx, old)?;
-            let older = old.archive.as_ref().is_some_and(|archive| archive.created < known.created);
+            let older = old.archive.as_ref().is_some_and(|archive| is_older(archive, &found, known));
             if old.state != State::Archived || !older {
                 return Ok(Place::Newer);
             }
@@ -308,6 +313,17 @@ fn place(tx: &Connection, root: Ino, path: &[Vec<u8>], known: &KnownArchive, now
             }
             Ok(placed(found))
         }
+    }
+}
+
+/// Whether what `inode` has as `archive` is older than `known`. The vault's times are whole seconds, and what was archived here has this
+/// machine's time, which may be off by what the service accepts; within that, the files' own times decide.
+fn is_older(archive: &Archive, inode: &Inode, known: &KnownArchive) -> bool {
+    let after = known.created.saturating_sub(archive.created);
+    let unsure = if archive.created % SECOND == 0 { SECOND } else { SKEW };
+    match known.mtime.filter(|_| known.content.is_some()) {
+        Some(mtime) if after.abs() < unsure && mtime != inode.mtime => mtime > inode.mtime,
+        _ => after > 0,
     }
 }
 

@@ -370,6 +370,48 @@ fn an_inventory_may_be_quicker_than_the_upload() {
     assert_eq!(catalog.content(7).expect("content").archive.expect("an archive").archive_id, "x");
 }
 
+/// Promise: of an archive that is in a file and one that an inventory lists for the same path the newer gets the name, also when this machine's
+/// clock, which the first has its time from, is minutes ahead: the files' times tell then.
+#[test]
+fn the_newer_version_by_a_wrong_clock() {
+    const MINUTE: i64 = 60_000_000_000;
+    // When the first was archived by this machine's clock, when the other by the service's, the other's time; whether it wins.
+    for (first, other, mtime, wins) in [
+        (100 * MINUTE + 7, 90 * MINUTE, 50, true),
+        (100 * MINUTE + 7, 110 * MINUTE, 20, false),
+        (100 * MINUTE + 7, 120 * MINUTE, 20, true),
+        (100 * MINUTE + 7, 80 * MINUTE, 50, false),
+        // Both by the service's.
+        (100 * MINUTE, 99 * MINUTE, 50, false),
+        (100 * MINUTE, 100 * MINUTE, 50, true),
+        (100 * MINUTE, 100 * MINUTE, 30, false),
+    ] {
+        let tmp = tempfile::tempdir().expect("temporary directory");
+        let catalog = open(tmp.path());
+        let root = vault(&catalog);
+        let vault = root.vault.expect("the vault's row");
+        let known = |id: i64, created, mtime| KnownArchive {
+            archive_id: format!("x{id}"),
+            size: 10,
+            tree_hash: [1; 32],
+            created,
+            content: Some(id),
+            path: Some(vec![b"f".to_vec()]),
+            is_folder: false,
+            mode: None,
+            owner: None,
+            mtime: Some(mtime),
+        };
+        catalog.adopt(vault, &[known(1, first, 30)], 1).expect("adopt");
+        let adopted = catalog.adopt(vault, &[known(2, other, mtime)], 1).expect("adopt");
+        assert_eq!(
+            matches!(adopted[..], [archives::Adopted::Added { .. }]),
+            wins,
+            "{first} {other} {mtime}: {adopted:?}"
+        );
+    }
+}
+
 /// Promise: hurrying makes what rests due, among many what is named, and leaves what has failed to its own pace unless
 /// told; a content that was written to meanwhile has no failure.
 #[test]

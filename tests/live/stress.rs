@@ -276,7 +276,15 @@ fn the_watchdog_bites() {
     let watchdog = Watchdog::new(&place.path("notes"), 2, Duration::from_millis(500), place.pid());
     let (notes, new) = (Notes::new(&place.path("notes"), 1), place.path("mnt/v/new"));
     assert_eq!(watchdog.bites(), None);
-    kill(place.pid(), Signal::SIGSTOP).expect("the daemon is ours");
+    let pid = place.pid();
+    kill(pid, Signal::SIGSTOP).expect("the daemon is ours");
+    // A thread goes on until it is told.
+    super::support::until("all threads to stop", || {
+        let stat = |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task?.path().join("stat"));
+        let mut tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
+        tasks
+            .all(|task| stat(task).is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))))
+    });
     let stuck = std::thread::spawn(move || {
         notes.begin("create mnt/v/new");
         std::fs::write(new, "new")
