@@ -288,3 +288,10 @@ impl TryFrom<Inode> for Node {
         })
     }
 }
+
+/// What the line of an inode says.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_line(line: &[u8]) -> Result<Node, String> {
+    let line: Inode = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    Node::try_from(line).map_err(str::to_owned)
+}

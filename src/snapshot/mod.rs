@@ -5,6 +5,8 @@
 //! the newest one back. docs/snapshot-format.md describes the format for those who have no glacierfs.
 
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod merge;
 mod plan;
 mod read;
