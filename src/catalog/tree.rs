@@ -180,41 +180,44 @@ impl Tree {
         let (Some(first), Some(last)) = (self.batch.front(), self.batch.back()) else { return Ok(()) };
         let range = [first.ino as i64, last.ino as i64];
         self.after = last.ino;
-        // All run along an index in the same order as the batch.
-        let mut statement = self.conn.prepare_cached(
-            "SELECT ino, parent, name FROM dentry WHERE ino BETWEEN ?1 AND ?2 ORDER BY ino, parent, name",
-        )?;
-        let mut rows = statement.query(range)?;
-        let mut nodes = self.batch.iter_mut().peekable();
-        while let Some(row) = rows.next()? {
-            let ino = row.get::<_, i64>(0)? as Ino;
-            while nodes.next_if(|node| node.ino < ino).is_some() {}
-            if let Some(node) = nodes.peek_mut().filter(|node| node.ino == ino && ino != self.root) {
+        drop(statement);
+        let root = self.root;
+        self.join(range, "SELECT ino, parent, name FROM dentry", "parent, name", |node, row| {
+            if node.ino != root {
                 node.names.push((row.get::<_, i64>(1)? as Ino, row.get(2)?));
             }
-        }
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT ino, name, value FROM xattr WHERE ino BETWEEN ?1 AND ?2 ORDER BY ino, name")?;
+            Ok(())
+        })?;
+        self.join(range, "SELECT ino, name, value FROM xattr", "name", |node, row| {
+            node.xattrs.push((row.get(1)?, row.get(2)?));
+            Ok(())
+        })?;
+        self.join(range, "SELECT ino, path FROM lost_name", "path", |node, row| {
+            if let Some(trash) = &mut node.trash {
+                trash.lost.push(row.get(1)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Hands each row of `select` for an inode of the batch, whose first and last have the numbers `range`, to `with`, in the order of
+    /// `order`. The query runs along an index in the order of the batch.
+    fn join(
+        &mut self,
+        range: [i64; 2],
+        select: &str,
+        order: &str,
+        with: impl Fn(&mut Node, &rusqlite::Row) -> rusqlite::Result<()>,
+    ) -> Result<()> {
+        let sql = format!("{select} WHERE ino BETWEEN ?1 AND ?2 ORDER BY ino, {order}");
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query(range)?;
         let mut nodes = self.batch.iter_mut().peekable();
         while let Some(row) = rows.next()? {
             let ino = row.get::<_, i64>(0)? as Ino;
             while nodes.next_if(|node| node.ino < ino).is_some() {}
             if let Some(node) = nodes.peek_mut().filter(|node| node.ino == ino) {
-                node.xattrs.push((row.get(1)?, row.get(2)?));
-            }
-        }
-        let mut statement = self.conn.prepare_cached(
-            "SELECT ino, path FROM lost_name WHERE ino BETWEEN ?1 AND ?2 AND lost IS NULL ORDER BY ino, path",
-        )?;
-        let mut rows = statement.query(range)?;
-        let mut nodes = self.batch.iter_mut().peekable();
-        while let Some(row) = rows.next()? {
-            let ino = row.get::<_, i64>(0)? as Ino;
-            while nodes.next_if(|node| node.ino < ino).is_some() {}
-            if let Some(trash) = nodes.peek_mut().filter(|node| node.ino == ino).and_then(|node| node.trash.as_mut()) {
-                trash.lost.push(row.get(1)?);
+                with(node, row)?;
             }
         }
         Ok(())
