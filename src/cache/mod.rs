@@ -24,6 +24,8 @@ use crate::catalog::FileId;
 use crate::catalog::Result;
 use crate::catalog::State;
 use crate::store::Store;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// The local bytes of archived contents.
 pub struct Cache {
@@ -143,6 +145,7 @@ impl Cache {
         let files: Vec<FileId> = self.catalog.contents(ids)?.into_iter().filter_map(|content| content.file).collect();
         let synced = self.store.sync(&files);
         synced.map_err(|source| Error::Io { path: self.store.root().to_owned(), source })?;
+        crash::at(Point::CacheSynced);
         self.catalog.synced(ids)
     }
 
@@ -180,6 +183,7 @@ impl Cache {
     pub fn evict(&self, id: ContentId) -> Result<bool> {
         let file = self.catalog.evict(id)?;
         if file.is_some() {
+            crash::at(Point::Evicted);
             self.remove(id);
             self.doomed();
         }
@@ -280,8 +284,10 @@ impl Cache {
                 return Ok(count);
             }
             self.catalog.sync()?;
+            crash::at(Point::DoomedSynced);
             let gone: Vec<FileId> = doomed.into_iter().filter(|file| self.store.remove(*file).is_ok()).collect();
             self.catalog.removed(&gone)?;
+            crash::at(Point::DoomedForgotten);
             count += gone.len();
             if gone.is_empty() {
                 return Ok(count);

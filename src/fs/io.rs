@@ -30,6 +30,8 @@ use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::Start;
 use crate::catalog::now;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// The bits that lend a program its file's owner or group.
 pub(super) const SET_IDS: u32 = libc::S_ISUID | libc::S_ISGID;
@@ -92,7 +94,9 @@ impl Fs {
         }
         self.check_room(data.len() as u64)?;
         let file = self.dirty(&open, Start::Keep)?;
-        file.write_all_at(data, offset).map_err(|error| spool(error, data.len() as u64))
+        file.write_all_at(data, offset).map_err(|error| spool(error, data.len() as u64))?;
+        crash::at(Point::Written);
+        Ok(())
     }
 
     /// Takes away what gives a program rights that are not for the bytes that will be written to it: a capability, and
@@ -133,14 +137,18 @@ impl Fs {
         };
         if let Bytes::Dirty(id, file) | Bytes::Clean(id, file) = bytes {
             file.sync_all()?;
+            crash::at(Point::FsyncBytes);
             match self.catalog.content(id) {
                 Ok(content) => self.store.sync_name(content.file.unwrap_or(id))?,
                 // The last writer has left it empty, and it was settled just now.
                 Err(catalog::Error::NotFound) => {}
                 Err(error) => return Err(error.into()),
             }
+            crash::at(Point::FsyncName);
         }
-        Ok(self.catalog.sync()?)
+        self.catalog.sync()?;
+        crash::at(Point::FsyncLog);
+        Ok(())
     }
 
     /// Makes every name and attribute so far survive a power cut (fsync of a directory).
@@ -206,6 +214,7 @@ impl Fs {
                 return Err(error.into());
             }
         };
+        crash::at(Point::WriteBegun);
         if let Some(old) = inode.content {
             self.cache.remove(old);
         }

@@ -17,6 +17,8 @@ use crate::service;
 use crate::service::JobKind;
 use crate::service::JobStatus;
 use crate::service::Tier;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// How many planned jobs are taken at a time.
 const BATCH: usize = 64;
@@ -76,7 +78,9 @@ impl Recall {
         let tier = job.tier.parse().unwrap_or(Tier::Standard);
         match self.service.request_retrieval(&job.vault_name, &job.archive.archive_id, range, tier).await {
             Ok(job_id) => {
+                crash::at(Point::RecallAsked);
                 self.catalog.job_accepted(job.id, &job_id).map_err(unwanted)?;
+                crash::at(Point::RecallAccepted);
                 self.accepted.notify_one();
                 Ok(())
             }
@@ -105,6 +109,7 @@ impl Recall {
                     if let Err(error) = self.catalog.job_accepted(job.id, job_id) {
                         log::error!("the catalog can't record a retrieval: {error}");
                     }
+                    crash::at(Point::RecallAdopted);
                 }
             }
         }

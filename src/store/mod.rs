@@ -32,6 +32,9 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use crate::util::crash;
+use crate::util::crash::Point;
+
 /// The number that names a file here.
 pub type FileId = i64;
 
@@ -71,10 +74,12 @@ impl Store {
         for n in 0..FAN_OUT {
             builder.create(root.join(format!("{n:02x}")))?;
         }
+        crash::at(Point::StoreMade);
         // What is synced in them is on the disk only if they are.
         for directory in [Some(root), root.parent()].into_iter().flatten() {
             File::open(directory)?.sync_all()?;
         }
+        crash::at(Point::StoreSynced);
         Ok(Store { root: root.to_path_buf(), fresh: Mutex::new(Some(HashSet::new())) })
     }
 
@@ -83,7 +88,9 @@ impl Store {
         if let Some(fresh) = self.fresh().as_mut() {
             fresh.insert(id);
         }
-        File::options().read(true).write(true).create_new(true).mode(0o600).open(self.path(id))
+        let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(self.path(id))?;
+        crash::at(Point::FileMade);
+        Ok(file)
     }
 
     /// Makes the file at `path`, on the same disk, file `id` too: both names are of the same bytes.
@@ -107,9 +114,11 @@ impl Store {
     /// Removes file `id`; that it is gone already is no error. Whoever has it open keeps its bytes.
     pub fn remove(&self, id: FileId) -> io::Result<()> {
         match fs::remove_file(self.path(id)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
         }
+        crash::at(Point::FileRemoved);
+        Ok(())
     }
 
     /// Makes the name of file `id` survive a power cut (its bytes are synced through the file itself).

@@ -27,6 +27,8 @@ use crate::service::TreeHash;
 use crate::service::USUAL_PART;
 use crate::service::description;
 use crate::service::treehash;
+use crate::util::crash;
+use crate::util::crash::Point;
 use crate::util::size::MIB;
 
 /// Up to this size a file is read once, into memory, and hashed and sent from there.
@@ -56,6 +58,7 @@ impl Uploads {
         let _request = self.request().await?;
         self.check_wanted(sealed)?;
         let id = self.service.put(&sealed.vault, &describe(sealed), payload, &hash).await?;
+        crash::at(Point::ArchiveSent);
         Ok((id, hash.tree_hash))
     }
 
@@ -75,7 +78,9 @@ impl Uploads {
         });
         let roots: Vec<TreeHash> = parts.buffered(self.settings.requests).try_collect().await?;
         let root = treehash::combine(roots);
+        crash::at(Point::PartsSent);
         let id = self.service.complete(&sealed.vault, &upload.upload_id, size, root).await?;
+        crash::at(Point::UploadCompleted);
         Ok((id, root))
     }
 
@@ -98,7 +103,10 @@ impl Uploads {
             return Ok(hash.tree_hash);
         }
         match self.service.put_part(&sealed.vault, &upload.upload_id, offset, payload.clone(), &hash).await {
-            Ok(()) => Ok(hash.tree_hash),
+            Ok(()) => {
+                crash::at(Point::PartSent);
+                Ok(hash.tree_hash)
+            }
             Err(error) => {
                 if error.kind() == Kind::NotFound {
                     // The service has forgotten the upload: the next try begins another.
@@ -114,6 +122,7 @@ impl Uploads {
         let Some(upload) = sealed.upload.clone() else { return Ok(None) };
         match self.service.parts(&sealed.vault, &upload.upload_id).await {
             Ok(parts) => {
+                crash::at(Point::UploadResumed);
                 log::info!("the upload of {} goes on: {} parts are there", super::show(&sealed.path), parts.len());
                 Ok(Some((upload, parts.into_iter().map(|part| (*part.range.start(), part.tree_hash)).collect())))
             }
@@ -140,6 +149,7 @@ impl Uploads {
             .part_size(size, wanted)
             .ok_or_else(|| Failure::File(format!("its {size} bytes are more than an archive can have")))?;
         let upload_id = self.service.begin(&sealed.vault, &describe(sealed), part_size).await?;
+        crash::at(Point::UploadBegun);
         let upload = Upload {
             content: sealed.content.id,
             vault: sealed.content.vault,
@@ -148,6 +158,7 @@ impl Uploads {
             generation: sealed.content.generation,
         };
         self.catalog.upload_begun(&upload)?;
+        crash::at(Point::UploadNoted);
         Ok(upload)
     }
 

@@ -7,9 +7,12 @@
 //! GLACIERFS_POWER_SEED=N makes the same changes again (their timing differs), GLACIERFS_POWER_STEPS=N so many of them,
 //! GLACIERFS_POWER_CUTS=N cuts at so many moments, GLACIERFS_POWER_KILLS=N kills so often. Needs /dev/fuse.
 
+mod crowd;
 mod cuts;
 mod image;
 mod kills;
+#[cfg(debug_assertions)]
+mod matrix;
 mod recorder;
 #[path = "../support/mod.rs"]
 mod support;
