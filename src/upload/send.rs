@@ -79,6 +79,8 @@ impl Uploads {
         let roots: Vec<TreeHash> = parts.buffered(self.settings.requests).try_collect().await?;
         let root = treehash::combine(roots);
         crash::at(Point::PartsSent);
+        // An archive is paid for for 90 days: not for one that goes to the trash at once.
+        self.check_wanted(sealed)?;
         let id = self.service.complete(&sealed.vault, &upload.upload_id, size, root).await?;
         crash::at(Point::UploadCompleted);
         Ok((id, root))

@@ -12,9 +12,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 use glacierfs::util::crash::Point;
-use nix::sys::signal::Signal;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 use rand::RngExt;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -101,48 +98,55 @@ impl Matrix {
     /// Has the daemon, which isn't running, killed at its `passes`th pass of `point`, and looks at everything after the next
     /// start, which it kills in the end. Answers whether it came there.
     fn crash(&mut self, point: Point, passes: u64) -> bool {
-        let armed = format!("{}:{passes}", point.name());
         let begin = Instant::now();
-        let mut reached = true;
-        if start(&self.place, &self.serve, Some(&armed)) {
-            let daemon = daemon(&self.place);
-            let (place, large, random) = (self.place.clone(), &mut self.large, &mut self.random);
-            reached = self
-                .crowd
-                .work_until_dead(|| {
-                    let died = provoke(&place, point, daemon, large, random);
-                    if !died {
-                        kill(daemon, Signal::SIGKILL).expect("the daemon is ours");
-                    }
-                    until("the daemon's end", || kill(daemon, None).is_err());
-                    died
-                })
-                .0;
-        }
+        // The start after a kill before comes by such a point by itself, and nobody has looked yet what there is.
+        let reached = match comes_after(point) {
+            None => self.die(point, passes, true),
+            Some(before) => self.die(before, passes, true) && self.die(point, 1, false),
+        };
         let died = begin.elapsed();
-        let said = self.place.log().matches(&format!("killed at {}\n", point.name())).count() as u64;
-        if reached {
-            let kills = self.kills.entry(point.name()).or_default();
-            *kills += 1;
-            assert_eq!(said, *kills, "it died of something else than {armed}:\n{}", self.place.log());
-        }
         assert!(start(&self.place, &self.serve, None), "{}", self.place.log());
         let mut looked = self.crowd.look();
         looked += look(&mut self.large);
         self.looked += looked;
         println!(
-            "{armed}: {} after {died:.1?}; {looked:?} in {:.1?}",
+            "{}, pass {passes}: {} after {died:.1?}; {looked:?} in {:.1?}",
+            point.name(),
             if reached { "killed" } else { "NEVER THERE" },
             begin.elapsed() - died
         );
         self.place.kill();
         reached
     }
+
+    /// Starts the daemon, has everybody at work if told so, and waits until it is dead.
+    fn die(&mut self, point: Point, passes: u64, at_work: bool) -> bool {
+        let armed = format!("{}:{passes}", point.name());
+        let mut reached = true;
+        if start(&self.place, &self.serve, Some(&armed)) {
+            let (place, large, random) = (self.place.clone(), &mut self.large, &mut self.random);
+            let mut until_dead = || {
+                let died = provoke(&place, at_work.then_some(point), large, random);
+                if !died {
+                    place.kill();
+                }
+                died
+            };
+            reached = if at_work { self.crowd.work_until_dead(until_dead).0 } else { until_dead() };
+        }
+        if reached {
+            let kills = self.kills.entry(point.name()).or_default();
+            *kills += 1;
+            let said = self.place.log().matches(&format!("killed at {}\n", point.name())).count() as u64;
+            assert_eq!(said, *kills, "it died of something else than {armed}:\n{}", self.place.log());
+        }
+        reached
+    }
 }
 
 /// Starts the daemon, to be killed at a point perhaps; whether it lives until it is ready.
 fn start(place: &Place, serve: &Serve, armed: Option<&str>) -> bool {
-    let settings = ["--upload-delay", "100ms", "--drain-timeout", "0"];
+    let settings = ["--upload-delay", "100ms", "--drain-timeout", "0", "--part-size", "4M"];
     let mut command = place.endpoint_mount(&serve.url, &settings);
     if let Some(armed) = armed {
         command.env(glacierfs::util::crash::VARIABLE, armed);
@@ -153,46 +157,40 @@ fn start(place: &Place, serve: &Serve, armed: Option<&str>) -> bool {
     done.code == 0
 }
 
-/// The daemon's number as its state directory has it: it may be dead by now.
-fn daemon(place: &Place) -> Pid {
-    let pid = fs::read_to_string(place.path("state/lock")).expect("a lock");
-    Pid::from_raw(pid.trim().parse().expect("a process ID"))
-}
-
-/// Does, beside those who work, what brings the daemon to a point, until it is dead. Answers whether it is.
-fn provoke(place: &Place, point: Point, daemon: Pid, large: &mut Work, random: &mut StdRng) -> bool {
+/// Does what brings the daemon to a point, beside those who work, or just waits, until it is dead. Answers whether it is.
+fn provoke(place: &Place, point: Option<Point>, large: &mut Work, random: &mut StdRng) -> bool {
     let start = Instant::now();
-    let is_there = || kill(daemon, None).is_ok() && start.elapsed() < PATIENCE;
+    let goes_on = || place.has_daemon() && start.elapsed() < PATIENCE;
     let mnt = place.text("mnt");
     let mut round = 0;
-    while is_there() {
+    while goes_on() {
         round += 1;
         let done = match point {
-            Point::VaultMade | Point::VaultDeleted => make_vault(&place.path(&format!("mnt/t{round}"))),
-            Point::Going | Point::ArchiveDeleted | Point::Purged => {
+            Some(Point::VaultMade | Point::VaultDeleted) => make_vault(&place.path(&format!("mnt/t{round}"))),
+            Some(Point::Going | Point::ArchiveDeleted | Point::Purged) => {
                 place.run(&["trash", "purge", "--all", "--yes", "--mount", &mnt]);
                 Ok(())
             }
-            Point::Reconciled => {
+            Some(Point::Reconciled) => {
                 place.run(&["inventory", "v", "--timeout", "10s", "--mount", &mnt]);
                 Ok(())
             }
-            point if is_of_parts(point) => change_large(large, random),
+            Some(point) if is_of_parts(point) => change_large(large, random),
             _ => Ok(()),
         };
         if let Err(error) = done {
             assert!(is_dead(&error), "{error:?}");
         }
         // So that there is always something cold to be read.
-        if round % 3 == 0 {
+        if round % 3 == 0 && point.is_some_and(|point| !is_of_parts(point)) {
             place.run(&["evict", &place.text("mnt/v")]);
         }
-        let pause = Instant::now();
-        while is_there() && pause.elapsed() < Duration::from_millis(300) {
+        let (pause, begin) = (Duration::from_millis(random.random_range(150..600)), Instant::now());
+        while goes_on() && begin.elapsed() < pause {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
-    kill(daemon, None).is_err()
+    !place.has_daemon()
 }
 
 fn make_vault(at: &Path) -> io::Result<()> {
@@ -233,8 +231,7 @@ fn every_point() {
                 _ if time == 0 && matrix.random.random() || time == 1 => 1,
                 most => matrix.random.random_range(2..=most),
             };
-            let before = comes_after(point).is_none_or(|before| matrix.crash(before, 1));
-            if !before || !matrix.crash(point, passes) {
+            if !matrix.crash(point, passes) {
                 missed.insert(point.name());
             }
         }

@@ -109,9 +109,16 @@ impl Place {
 
     /// Kills the daemon, and waits until it is gone. Its mount stays, dead.
     pub fn kill(&self) {
-        let pid = self.pid();
+        let pid = std::fs::read_to_string(self.path("state/lock")).expect("a lock");
+        let pid = Pid::from_raw(pid.trim().parse().expect("a process ID"));
         kill(pid, Signal::SIGKILL).expect("the daemon is ours");
-        until("the daemon's end", || kill(pid, None).is_err());
+        until("the daemon's end", || !self.has_daemon());
+    }
+
+    /// Whether a daemon has the state directory. (A process that is dead may have its number until somebody takes note.)
+    pub fn has_daemon(&self) -> bool {
+        let lock = std::fs::File::open(self.path("state/lock")).expect("a lock");
+        lock.try_lock().is_err()
     }
 
     pub fn is_mounted(&self) -> bool {
