@@ -10,6 +10,7 @@ use rusqlite::params;
 use super::Catalog;
 use super::Error;
 use super::Result;
+use super::archives;
 use super::names;
 use super::schema::ROOT;
 use super::trash;
@@ -166,6 +167,7 @@ impl Catalog {
             for seal in seals {
                 let size = seal.size as i64;
                 let (ino, kept) = if size == 0 {
+                    archives::note_goes(tx, seal.content)?;
                     let dropped = tx
                         .prepare_cached("DELETE FROM content WHERE id = ?1 AND state = 0 RETURNING ino, file")?
                         .query_row([seal.content], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
@@ -355,10 +357,11 @@ impl Catalog {
     ) -> Result<bool> {
         let keep = self.trash_keep;
         self.write(|tx| {
-            let row = super::archives::insert(tx, archive)?;
+            let row = archives::insert(tx, archive)?;
             let archive = Archive { row, ..archive.clone() };
-            tx.prepare_cached("DELETE FROM upload WHERE content = ?1 AND generation = ?2")?
-                .execute(params![id, generation])?;
+            if archives::upload(tx, id)?.is_some_and(|upload| upload.generation == generation) {
+                archives::forget_upload(tx, id)?;
+            }
             let changed = tx
                 .prepare_cached(
                     "UPDATE content SET state = 2, archive = ?3, due = ?4, tries = 0, error = NULL
@@ -520,7 +523,10 @@ pub(super) fn let_go(tx: &Connection, id: ContentId) -> Result<(Option<FileId>, 
     doom(tx, found.file)?;
     match &found.archive {
         Some(_) => tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?.execute([id])?,
-        None => tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?,
+        None => {
+            archives::note_goes(tx, id)?;
+            tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?
+        }
     };
     Ok((found.file, found.archive))
 }
@@ -533,7 +539,7 @@ fn sealed(conn: &Connection, id: ContentId) -> Result<Option<Sealed>> {
         .query_row([content.vault], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)? as u64)))?;
     // One that has lost its name meanwhile is open somewhere, or about to be forgotten: it needs no archive.
     let Some(path) = names::path(conn, inode.ino, root)? else { return Ok(None) };
-    let upload = super::archives::upload(conn, id)?.filter(|upload| upload.generation == content.generation);
+    let upload = archives::upload(conn, id)?.filter(|upload| upload.generation == content.generation);
     debug_assert_ne!(root, ROOT);
     Ok(Some(Sealed { content, inode, vault, path, upload }))
 }
