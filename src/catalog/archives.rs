@@ -10,6 +10,7 @@ use super::contents;
 use super::names;
 use super::names::NewInode;
 use super::trash;
+use super::trash::LISTED;
 use super::trash::Unowned;
 use super::types::Archive;
 use super::types::ArchiveRow;
@@ -20,9 +21,6 @@ use super::types::Kind;
 use super::types::State;
 use super::types::VaultId;
 use super::types::now;
-
-/// After how long an inventory surely lists an archive, in nanoseconds: it lags by about a day (G14, "Vault Inventory").
-const LISTED: i64 = 7 * 24 * 3600 * 1_000_000_000;
 
 /// In nanoseconds.
 const SECOND: i64 = 1_000_000_000;
@@ -187,6 +185,16 @@ pub(super) fn note_goes(tx: &Connection, id: ContentId) -> Result<()> {
     Ok(())
 }
 
+/// Content `id` is about to go, and its archive was deleted from its vault: there may be further ones of it that nobody here was
+/// told of.
+pub(super) fn note_purged(tx: &Connection, id: ContentId, vault: VaultId) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO upload (content, vault, upload_id, part_size, generation) VALUES (?1, ?2, '', ?3, 0)",
+    )?
+    .execute(params![id, vault, now()])?;
+    Ok(())
+}
+
 /// Forgets the upload of content `id`, but for what [`note_goes`] keeps if the content is gone.
 pub(super) fn forget_upload(tx: &Connection, id: ContentId) -> Result<()> {
     let is_there = tx.prepare_cached("SELECT 1 FROM content WHERE id = ?1")?.exists([id])?;
@@ -205,11 +213,6 @@ pub(super) fn forget_gone(tx: &Connection, vault: VaultId) -> Result<()> {
     tx.prepare_cached("DELETE FROM upload WHERE vault = ?1 AND upload_id = '' AND part_size < ?2")?
         .execute(params![vault, now().saturating_sub(LISTED)])?;
     Ok(())
-}
-
-/// Whether content `id` was sent, or may have been, and is gone.
-fn is_gone(tx: &Connection, id: ContentId) -> Result<bool> {
-    Ok(tx.prepare_cached("SELECT 1 FROM upload WHERE content = ?1")?.exists([id])?)
 }
 
 /// Records an archive; one that is known already keeps its row.
@@ -237,6 +240,10 @@ pub(super) fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArc
     if is_deleted(tx, vault, &known.archive_id)? {
         return Ok(Adopted::Deleted);
     }
+    let (is_there, is_gone) = match known.content {
+        None => (false, false),
+        Some(id) => (tx.prepare_cached("SELECT 1 FROM content WHERE id = ?1")?.exists([id])?, upload(tx, id)?.is_some()),
+    };
     let mut archive = Archive {
         row: 0,
         vault,
@@ -246,11 +253,8 @@ pub(super) fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArc
         created: known.created,
     };
     archive.row = insert(tx, &archive)?;
-    let taken = match known.content {
-        None => false,
-        Some(id) => tx.prepare_cached("SELECT 1 FROM content WHERE id = ?1")?.exists([id])? || is_gone(tx, id)?,
-    };
-    if taken {
+    // Another archive has its content; or that was deleted, and is known by an upload of it.
+    if is_there || is_gone {
         keep_in_trash(tx, &archive, known, now)?;
         return Ok(Adopted::Duplicate);
     }

@@ -464,6 +464,17 @@ fn what_is_deleted_stays_deleted_when_an_inventory_has_more_of_it() {
     for name in [b"f1", b"f2", b"f3"] {
         assert!(catalog.lookup(root.ino, name).expect("lookup").is_none());
     }
+    // Purged, and still listed; with another archive of it that nobody here knows.
+    let ino = sealed(5);
+    let archive = Archive { row: 0, vault, archive_id: "x5".into(), size: 10, tree_hash: [1; 32], created: 6 };
+    assert!(catalog.archived(5, 0, &archive, None, 6).expect("archived"));
+    delete(5, ino);
+    catalog.purged(&[ino], now()).expect("purged");
+    assert!(catalog.unwanted_uploads().expect("a list").is_empty());
+    let double = KnownArchive { archive_id: "y5".into(), ..known(5) };
+    let adopted = catalog.adopt(vault, &[known(5), double], 9).expect("adopt");
+    assert_eq!(adopted, [archives::Adopted::Deleted, archives::Adopted::Duplicate]);
+    assert!(catalog.lookup(root.ino, b"f5").expect("lookup").is_none());
     // What others put there comes in as ever.
     assert!(matches!(catalog.adopt(vault, &[known(4)], 9).expect("adopt")[..], [archives::Adopted::Added { .. }]));
 }
