@@ -8,10 +8,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
+use glacierfs::catalog::Catalog;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::support::Place;
+use super::support::until;
 use super::work::Found;
 use super::work::Histories;
 use super::work::Work;
@@ -74,6 +76,7 @@ impl Crowd {
                     threads.spawn(|| {
                         loop {
                             if let Err(error) = work.step() {
+                                assert!(work.check_alive().is_err(), "{error:?} of a living mount");
                                 return error;
                             }
                         }
@@ -104,6 +107,26 @@ impl Crowd {
     pub fn acknowledged(&self) -> u64 {
         self.works.iter().map(|work| work.acknowledged).sum()
     }
+}
+
+/// The end: all that `works` did is archived, comes back through an empty cache, and an inventory names nothing that the catalog
+/// hasn't, but for further archives of files that have one: those that nobody here was told of. What it says of them.
+pub fn close(place: &Place, works: &mut [Work]) -> (Looked, String) {
+    let mnt = place.text("mnt");
+    place.ok(&["flush", "--timeout", "3min", &mnt]);
+    place.ok(&["evict", &place.text("mnt/v")]);
+    until("an empty cache", || place.status()["cache"]["bytes"] == 0);
+    let mut back = Looked::default();
+    works.iter_mut().for_each(|work| back += look(work));
+    let inventory = || place.ok(&["inventory", "v", "--timeout", "60s", "--mount", &mnt]);
+    let found = inventory();
+    assert!(!found.contains(" new") && !found.contains("not in the inventory"), "{found}");
+    let again = inventory();
+    assert!(!again.contains("further"), "{again}");
+    place.ok(&["umount", "--timeout", "30s", &mnt]);
+    let trouble = Catalog::check(&place.path("state/catalog.db")).expect("a catalog");
+    assert!(trouble.is_empty(), "{trouble:?}");
+    (back, found)
 }
 
 /// What a dead mount says; or that nobody answered what was asked.

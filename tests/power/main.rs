@@ -11,9 +11,12 @@ mod crowd;
 mod cuts;
 mod image;
 mod kills;
+#[path = "../support/kinds.rs"]
+mod kinds;
 #[cfg(debug_assertions)]
 mod matrix;
 mod recorder;
+mod soak;
 #[path = "../support/mod.rs"]
 mod support;
 mod work;

@@ -187,7 +187,7 @@ impl Work {
     }
 
     /// Fails as a dead mount does, if it is one. (Attributes the kernel may still know.)
-    fn check_alive(&self) -> io::Result<()> {
+    pub fn check_alive(&self) -> io::Result<()> {
         Ok(nix::sys::statvfs::statvfs(&self.place.mnt()).map(|_| ())?)
     }
 

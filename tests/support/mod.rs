@@ -207,10 +207,19 @@ impl Serve {
     }
 
     pub fn start_with(place: &Place, listen: &str, delay: &str) -> Self {
+        Serve::start_more(place, listen, delay, &[])
+    }
+
+    /// One that can be told to fail.
+    pub fn start_faulty(place: &Place, delay: &str) -> Self {
+        Serve::start_more(place, "127.0.0.1:0", delay, &["--admin"])
+    }
+
+    fn start_more(place: &Place, listen: &str, delay: &str, more: &[&str]) -> Self {
         use std::io::BufRead;
         let data = place.text("served");
         let mut command = place.command(&["serve", "--data", &data, "--listen", listen, "--log", "warn"]);
-        command.args(["--inventory-interval", "0", "--retrieval-delay", delay]);
+        command.args(["--inventory-interval", "0", "--retrieval-delay", delay]).args(more);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the endpoint starts");
         let mut url = String::new();
         let stdout = child.stdout.take().expect("its output");
