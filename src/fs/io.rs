@@ -215,6 +215,11 @@ impl Fs {
             }
         };
         crash::at(Point::WriteBegun);
+        if begun.content == fresh && !begun.fresh {
+            // It has the file of what is archived, whose bytes are about to change: with the power gone, the row would come back
+            // that says that they are the vault's.
+            self.catalog.sync()?;
+        }
         if let Some(old) = inode.content {
             self.cache.remove(old);
         }

@@ -14,6 +14,7 @@
 //! - fsync of a file of the mount syncs its file here, that one's name, and the catalog's log, in this order;
 //! - a doomed file is removed after the log was synced that says so, or the row that still names it would come back
 //!   (`Cache::sweep`);
+//! - an archived file is written to after the log was synced that says that its file here is another content's now (`Fs::dirty`);
 //! - recalled bytes are synced before the row that says that they are there;
 //! - what is archived may never have been synced by anybody: until the cache has done it, a mark in its row tells a start after a
 //!   new boot not to trust it (`Cache::recover`).

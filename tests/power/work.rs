@@ -70,16 +70,15 @@ impl Found {
         }
     }
 
-    /// Whether each byte is one of `before` or one of `after`, which are of one length.
-    fn is_between(&self, before: &[u8], after: &[u8]) -> bool {
+    /// Whether it is of parts of `versions`, the first of which had to be there.
+    fn is_of(&self, versions: &[Version]) -> bool {
         let Found::Local(found) = self else { return false };
-        let mut bytes = found.iter().zip(before).zip(after);
-        found.len() == before.len() && bytes.all(|((found, before), after)| found == before || found == after)
-    }
-
-    /// Whether it begins with `before` and has at most `length` bytes.
-    fn begins(&self, before: &[u8], length: usize) -> bool {
-        matches!(self, Found::Local(found) if found.starts_with(before) && found.len() <= length)
+        let all = || versions.iter().map(|version| version.bytes.as_deref().unwrap_or_default());
+        let (least, most) = (all().map(<[u8]>::len).min(), all().map(<[u8]>::len).max());
+        let first = all().next().unwrap_or_default().len();
+        let fits =
+            |(at, byte): (usize, &u8)| at >= first || *byte == 0 || all().any(|bytes| bytes.get(at) == Some(byte));
+        (least..=most).contains(&Some(found.len())) && found.iter().enumerate().all(fits)
     }
 }
 
@@ -103,15 +102,11 @@ impl Histories {
             let may_be = &versions[last..];
             let begun = may_be.iter().enumerate().take_while(|(_, version)| version.begun <= moment);
             let fits = begun.into_iter().any(|(n, version)| {
-                // What was there before anything was added that didn't have to stay.
-                let before = may_be[..n].iter().rev().find(|version| version.how != How::Added).or(may_be.first());
-                let before = before.and_then(|version| version.bytes.as_deref()).unwrap_or_default();
                 found.is(version.bytes.as_ref())
-                    || match (version.how, &version.bytes) {
-                        (How::Added, Some(all)) if n > 0 => found.begins(before, all.len()),
-                        (How::Rewritten, Some(all)) if n > 0 => found.is_between(before, all),
-                        (How::Moved, None) if n > 0 => found.begins(before, usize::MAX),
-                        _ => false,
+                    || match version.how {
+                        How::Added | How::Rewritten => n > 0 && found.is_of(&may_be[..=n]),
+                        How::Moved => n > 0 && matches!(found, Found::Local(_)),
+                        How::Whole => false,
                     }
             });
             let what = match &found {
@@ -266,7 +261,7 @@ impl Work {
         let mut all = self.last(name).unwrap_or_default();
         all.resize(self.random.random_range(0..=all.len() + 5000), 0);
         let size = all.len() as u64;
-        self.begin(name, Some(all), How::Whole);
+        self.begin(name, Some(all), How::Rewritten);
         let file = File::options().write(true).open(self.at(name))?;
         file.set_len(size)?;
         self.write(name, file, &[], sync)
@@ -381,7 +376,7 @@ impl Work {
         let sync = self.random.random_bool(0.7);
         let name = self.any();
         // The rest is told by nothing but the kernel's word, which is what cuts take back.
-        let kinds = if self.acknowledged_stays { 33 } else { 20 };
+        let kinds = if self.acknowledged_stays { 33 } else { 25 };
         // No more than can be looked at again and again.
         let full = self.acknowledged_stays && self.histories.there() > MANY;
         match (self.random.random_range(if full { 15 } else { 0 }..kinds), name) {
