@@ -24,6 +24,7 @@ use crate::catalog::FileId;
 use crate::catalog::Result;
 use crate::catalog::State;
 use crate::store::Store;
+use crate::store::has_lost;
 use crate::util::crash;
 use crate::util::crash::Point;
 
@@ -144,6 +145,17 @@ impl Cache {
     fn sync_all(&self, ids: &[ContentId]) -> Result<()> {
         let files: Vec<FileId> = self.catalog.contents(ids)?.into_iter().filter_map(|content| content.file).collect();
         let synced = self.store.sync(&files);
+        if let Err(error) = &synced
+            && has_lost(error)
+        {
+            log::error!(
+                "the disk failed to store what was archived just now, which is retrieved when it is read: {error}"
+            );
+            for id in ids {
+                self.evict(*id)?;
+            }
+            return Ok(());
+        }
         synced.map_err(|source| Error::Io { path: self.store.root().to_owned(), source })?;
         crash::at(Point::CacheSynced);
         self.catalog.synced(ids)

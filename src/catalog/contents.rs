@@ -19,6 +19,7 @@ use super::types::Archive;
 use super::types::CONTENT;
 use super::types::Content;
 use super::types::ContentId;
+use super::types::DAMAGED;
 use super::types::FileId;
 use super::types::Ino;
 use super::types::Inode;
@@ -125,10 +126,13 @@ impl Catalog {
                     Ok(Begun { content: id, file, fresh: false, freed: None })
                 }
                 Some(Content { id, state: State::Sealed, file: Some(file), .. }) => {
-                    tx.prepare_cached(
-                        "UPDATE content SET state = 0, generation = generation + 1, due = NULL, tries = 0, error = NULL
-                         WHERE id = ?1",
-                    )?
+                    // Other bytes don't heal those that were lost.
+                    tx.prepare_cached(&format!(
+                        "UPDATE content SET state = 0, generation = generation + 1, due = NULL,
+                         tries = CASE WHEN error LIKE '{DAMAGED}%' THEN tries ELSE 0 END,
+                         error = CASE WHEN error LIKE '{DAMAGED}%' THEN error END
+                         WHERE id = ?1"
+                    ))?
                     .execute([id])?;
                     Ok(Begun { content: id, file, fresh: false, freed: None })
                 }
@@ -275,6 +279,20 @@ impl Catalog {
             )?
             .execute(params![id, generation, error, due])?;
             Ok(())
+        })
+    }
+
+    /// Notes that the disk has lost bytes of content `id`, which isn't archived, as `error` says, which begins with [`DAMAGED`]; or
+    /// that it has none any more that could be lost. Answers whether that is new.
+    pub fn damage(&self, id: ContentId, error: Option<&str>) -> Result<bool> {
+        self.write(|tx| {
+            let changed = tx
+                .prepare_cached(&format!(
+                    "UPDATE content SET error = ?2, tries = ?2 IS NOT NULL
+                     WHERE id = ?1 AND state < 2 AND (error LIKE '{DAMAGED}%') IS NOT (?2 IS NOT NULL)"
+                ))?
+                .execute(params![id, error])?;
+            Ok(changed == 1)
         })
     }
 

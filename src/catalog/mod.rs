@@ -86,6 +86,7 @@ pub use types::ArchiveRow;
 pub use types::Changes;
 pub use types::Content;
 pub use types::ContentId;
+pub use types::DAMAGED;
 pub use types::FileId;
 pub use types::Ino;
 pub use types::Inode;

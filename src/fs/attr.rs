@@ -115,6 +115,12 @@ impl Fs {
         let start = if size == 0 { Start::Empty } else { Start::Keep };
         let result = self.dirty(&open, start).and_then(|file| file.set_len(size).map_err(|error| spool(error, 0)));
         crash::at(Point::Truncated);
+        let emptied = if size == 0 && result.is_ok() { open.lock().bytes.clone() } else { Bytes::Unknown };
+        if let Bytes::Dirty(id, _) = emptied
+            && self.catalog.content(id)?.is_damaged()
+        {
+            self.catalog.damage(id, None)?;
+        }
         let released = self.release(handle);
         result.and(released)
     }

@@ -25,11 +25,14 @@ use super::xattr::CAPABILITY;
 use crate::catalog;
 use crate::catalog::Changes;
 use crate::catalog::ContentId;
+use crate::catalog::DAMAGED;
 use crate::catalog::FileId;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::Start;
+use crate::catalog::State;
 use crate::catalog::now;
+use crate::store::has_lost;
 use crate::util::crash;
 use crate::util::crash::Point;
 
@@ -136,7 +139,7 @@ impl Fs {
             state.bytes.clone()
         };
         if let Bytes::Dirty(id, file) | Bytes::Clean(id, file) = bytes {
-            file.sync_all()?;
+            self.sync_bytes(id, &file)?;
             crash::at(Point::FsyncBytes);
             match self.catalog.content(id) {
                 Ok(content) => self.store.sync_name(content.file.unwrap_or(id))?,
@@ -149,6 +152,34 @@ impl Fs {
         self.catalog.sync()?;
         crash::at(Point::FsyncLog);
         Ok(())
+    }
+
+    /// Syncs the bytes of content `id`. A disk that has lost some says so once: they are noted as lost, and this fails, until there
+    /// are none of them any more.
+    fn sync_bytes(&self, id: ContentId, file: &File) -> Result<()> {
+        if self.catalog.content(id).is_ok_and(|content| content.is_damaged()) {
+            return Err(Errno::EIO.into());
+        }
+        let synced = file.sync_all();
+        let Err(error) = synced else { return Ok(()) };
+        if has_lost(&error) {
+            let content = self.catalog.content(id)?;
+            if content.state == State::Archived {
+                self.cache.evict(id)?;
+            } else {
+                let why = format!("{DAMAGED}: {error}; write it anew, or empty it first");
+                if self.catalog.damage(id, Some(&why))? {
+                    log::error!("{}: {why}. It isn't archived until then", self.named(content.ino));
+                }
+            }
+        }
+        Err(error.into())
+    }
+
+    /// A file's path for the log.
+    fn named(&self, ino: Ino) -> String {
+        let path = self.catalog.path(ino).ok().flatten();
+        path.map_or_else(|| format!("inode {ino}"), |path| String::from_utf8_lossy(&path).into_owned())
     }
 
     /// Makes every name and attribute so far survive a power cut (fsync of a directory).

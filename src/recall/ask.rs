@@ -55,8 +55,12 @@ impl Recall {
             };
             let asked = stream::iter(planned).map(ask).buffer_unordered(REQUESTS);
             let outcomes: Vec<Result<(), String>> = asked.collect().await;
+            // A service that takes some of them is no reason to wait longer and longer.
+            if outcomes.iter().any(Result::is_ok) {
+                failures = 0;
+            }
             match outcomes.into_iter().find_map(Result::err) {
-                None => failures = 0,
+                None => {}
                 Some(error) => {
                     failures += 1;
                     may_have_jobs = true;

@@ -19,6 +19,9 @@
 //! - what is archived may never have been synced by anybody: until the cache has done it, a mark in its row tells a start after a
 //!   new boot not to trust it (`Cache::recover`).
 //!
+//! A disk that tells late that it couldn't store something does so once ([`has_lost`]). The content is marked then, isn't
+//! archived, and its fsync fails, until it is emptied or replaced (`Fs::fsync`); what is archived is evicted (`Cache::sync`).
+//!
 //! `tests/power` cuts at every moment.
 
 use std::collections::HashSet;
@@ -32,6 +35,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+
+use nix::errno::Errno;
 
 use crate::util::crash;
 use crate::util::crash::Point;
@@ -51,6 +56,13 @@ pub struct Store {
     /// The files that were created since the store was opened, until a [`Store::sweep`] has ended: the catalog that it
     /// compares with may be older than they are.
     fresh: Mutex<Option<HashSet<FileId>>>,
+}
+
+/// Whether an error of a sync says that bytes didn't get to the disk. The kernel says so once: the next sync succeeds, whatever
+/// became of them (fsync(2), "EIO", "ENOSPC").
+pub fn has_lost(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(code, Some(Errno::EIO | Errno::ENOSPC | Errno::EDQUOT))
 }
 
 /// How much room the disk under the store has, in bytes and files.

@@ -37,6 +37,7 @@ const IN_MEMORY: u64 = MIB;
 impl Uploads {
     /// Uploads `sealed`, and answers the archive, whose tree hash the service has confirmed.
     pub(super) async fn send(&self, sealed: &Sealed, active: &Arc<Active>) -> Result<Archive, Failure> {
+        self.check_wanted(sealed)?;
         let (archive_id, tree_hash) = if sealed.content.size < MULTIPART {
             self.whole(sealed, active).await?
         } else {
@@ -224,7 +225,12 @@ impl Uploads {
     /// Fails when the content was written to, or deleted, since it was taken from the queue.
     fn check_wanted(&self, sealed: &Sealed) -> Result<(), Failure> {
         match self.catalog.content(sealed.content.id) {
-            Ok(content) if content.state == State::Sealed && content.generation == sealed.content.generation => Ok(()),
+            Ok(content) if content.state == State::Sealed && content.generation == sealed.content.generation => {
+                match content.error.clone().filter(|_| content.is_damaged()) {
+                    None => Ok(()),
+                    Some(error) => Err(Failure::File(error)),
+                }
+            }
             Ok(_) | Err(crate::catalog::Error::NotFound) => Err(Failure::Unwanted),
             Err(error) => Err(error.into()),
         }
