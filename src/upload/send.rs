@@ -68,7 +68,10 @@ impl Uploads {
     async fn parts(&self, sealed: &Sealed, active: &Arc<Active>) -> Result<(String, TreeHash), Failure> {
         let (upload, have) = match self.resume(sealed).await? {
             Some(resumed) => resumed,
-            None => (self.begin(sealed).await?, HashMap::new()),
+            None => match self.completed(sealed).await? {
+                Some(archive) => return Ok(archive),
+                None => (self.begin(sealed).await?, HashMap::new()),
+            },
         };
         let file = Arc::new(self.open(sealed, Ok).await?);
         let size = sealed.content.size;
@@ -129,7 +132,24 @@ impl Uploads {
                 log::info!("the upload of {} goes on: {} parts are there", super::show(&sealed.path), parts.len());
                 Ok(Some((upload, parts.into_iter().map(|part| (*part.range.start(), part.tree_hash)).collect())))
             }
-            Err(error) if error.kind() == Kind::NotFound => {
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The archive that an upload became which the service doesn't know as one any more, if it was completed and nobody here was
+    /// told: completing it again is answered in the same way for a while (G14, "Complete Multipart Upload").
+    async fn completed(&self, sealed: &Sealed) -> Result<Option<(String, TreeHash)>, Failure> {
+        let Some(upload) = &sealed.upload else { return Ok(None) };
+        let payload = Payload::file(Arc::new(self.open(sealed, Ok).await?), 0, sealed.content.size);
+        let hash = payload.hash().await.map_err(|error| Failure::File(format!("its bytes can't be read: {error}")))?;
+        self.check_wanted(sealed)?;
+        match self.service.complete(&sealed.vault, &upload.upload_id, sealed.content.size, hash.tree_hash).await {
+            Ok(id) => {
+                log::info!("the upload of {} was complete already", super::show(&sealed.path));
+                Ok(Some((id, hash.tree_hash)))
+            }
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Invalid) => {
                 self.catalog.upload_gone(&upload.upload_id)?;
                 Ok(None)
             }
