@@ -128,6 +128,10 @@ points! {
     VaultDeleted = "vault-deleted",
     /// Archives of an inventory were held against the catalog, and not all of them.
     Reconciled = "reconciled",
+    /// A snapshot is a file of the store, and no row names it.
+    SnapshotLinked = "snapshot-linked",
+    /// It is a file of the vault, and not what the next one is compared with.
+    SnapshotNoted = "snapshot-noted",
 }
 
 /// Kills the process if it was told to be killed here. Costs nothing in a release build.

@@ -115,6 +115,10 @@ pub fn close(place: &Place, works: &mut [Work]) -> (Looked, String) {
     let mnt = place.text("mnt");
     place.ok(&["flush", "--timeout", "3min", &mnt]);
     place.ok(&["evict", &place.text("mnt/v")]);
+    // It isn't listed.
+    if place.path("mnt/v/.glacierfs").exists() {
+        place.ok(&["evict", &place.text("mnt/v/.glacierfs")]);
+    }
     until("an empty cache", || place.status()["cache"]["bytes"] == 0);
     let mut back = Looked::default();
     works.iter_mut().for_each(|work| back += look(work));

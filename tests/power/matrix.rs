@@ -174,6 +174,10 @@ fn provoke(place: &Place, point: Option<Point>, large: &mut Work, random: &mut S
                 place.run(&["inventory", "v", "--timeout", "10s", "--mount", &mnt]);
                 Ok(())
             }
+            Some(Point::SnapshotLinked | Point::SnapshotNoted) => {
+                place.run(&["snapshot", "v", "--mount", &mnt]);
+                Ok(())
+            }
             Some(point) if is_of_parts(point) => change_large(large, random),
             _ => Ok(()),
         };
