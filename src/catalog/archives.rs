@@ -242,7 +242,9 @@ pub(super) fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArc
     }
     let (is_there, is_gone) = match known.content {
         None => (false, false),
-        Some(id) => (tx.prepare_cached("SELECT 1 FROM content WHERE id = ?1")?.exists([id])?, upload(tx, id)?.is_some()),
+        Some(id) => {
+            (tx.prepare_cached("SELECT 1 FROM content WHERE id = ?1")?.exists([id])?, upload(tx, id)?.is_some())
+        }
     };
     let mut archive = Archive {
         row: 0,

@@ -127,6 +127,7 @@ pub fn close(place: &Place, works: &mut [Work]) -> (Looked, String) {
     assert!(!found.contains(" new") && !found.contains("not in the inventory"), "{found}");
     let again = inventory();
     assert!(!again.contains("further"), "{again}");
+    place.ok(&["verify", "v", "--mount", &mnt]);
     place.ok(&["umount", "--timeout", "30s", &mnt]);
     let trouble = Catalog::check(&place.path("state/catalog.db")).expect("a catalog");
     assert!(trouble.is_empty(), "{trouble:?}");
