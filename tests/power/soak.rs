@@ -27,9 +27,8 @@ use super::support::Serve;
 const RATE: f64 = 0.2;
 /// From how many seconds on there is a kill a minute, and memory is held to what it was.
 const LONG: u64 = 300;
-/// How much more a daemon of the last third may have than those of the first. The service lists all jobs of a day, which the
-/// daemon reads when it looks for those that it may have started: that is some KiB for each file that was ever recalled.
-const GROWTH: f64 = 1.5;
+/// How much more a daemon of the last third may have than those of the first.
+const GROWTH: f64 = 1.3;
 
 /// The endpoint's routes for testers.
 struct Admin {
