@@ -24,6 +24,9 @@ use crate::catalog::FileId;
 use crate::catalog::Result;
 use crate::catalog::State;
 use crate::store::Store;
+use crate::store::has_lost;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// The local bytes of archived contents.
 pub struct Cache {
@@ -142,7 +145,19 @@ impl Cache {
     fn sync_all(&self, ids: &[ContentId]) -> Result<()> {
         let files: Vec<FileId> = self.catalog.contents(ids)?.into_iter().filter_map(|content| content.file).collect();
         let synced = self.store.sync(&files);
+        if let Err(error) = &synced
+            && has_lost(error)
+        {
+            log::error!(
+                "the disk failed to store what was archived just now, which is retrieved when it is read: {error}"
+            );
+            for id in ids {
+                self.evict(*id)?;
+            }
+            return Ok(());
+        }
         synced.map_err(|source| Error::Io { path: self.store.root().to_owned(), source })?;
+        crash::at(Point::CacheSynced);
         self.catalog.synced(ids)
     }
 
@@ -180,6 +195,7 @@ impl Cache {
     pub fn evict(&self, id: ContentId) -> Result<bool> {
         let file = self.catalog.evict(id)?;
         if file.is_some() {
+            crash::at(Point::Evicted);
             self.remove(id);
             self.doomed();
         }
@@ -280,8 +296,10 @@ impl Cache {
                 return Ok(count);
             }
             self.catalog.sync()?;
+            crash::at(Point::DoomedSynced);
             let gone: Vec<FileId> = doomed.into_iter().filter(|file| self.store.remove(*file).is_ok()).collect();
             self.catalog.removed(&gone)?;
+            crash::at(Point::DoomedForgotten);
             count += gone.len();
             if gone.is_empty() {
                 return Ok(count);

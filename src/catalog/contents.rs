@@ -10,6 +10,7 @@ use rusqlite::params;
 use super::Catalog;
 use super::Error;
 use super::Result;
+use super::archives;
 use super::names;
 use super::schema::ROOT;
 use super::trash;
@@ -18,6 +19,7 @@ use super::types::Archive;
 use super::types::CONTENT;
 use super::types::Content;
 use super::types::ContentId;
+use super::types::DAMAGED;
 use super::types::FileId;
 use super::types::Ino;
 use super::types::Inode;
@@ -124,10 +126,13 @@ impl Catalog {
                     Ok(Begun { content: id, file, fresh: false, freed: None })
                 }
                 Some(Content { id, state: State::Sealed, file: Some(file), .. }) => {
-                    tx.prepare_cached(
-                        "UPDATE content SET state = 0, generation = generation + 1, due = NULL, tries = 0, error = NULL
-                         WHERE id = ?1",
-                    )?
+                    // Other bytes don't heal those that were lost.
+                    tx.prepare_cached(&format!(
+                        "UPDATE content SET state = 0, generation = generation + 1, due = NULL,
+                         tries = CASE WHEN error LIKE '{DAMAGED}%' THEN tries ELSE 0 END,
+                         error = CASE WHEN error LIKE '{DAMAGED}%' THEN error END
+                         WHERE id = ?1"
+                    ))?
                     .execute([id])?;
                     Ok(Begun { content: id, file, fresh: false, freed: None })
                 }
@@ -166,6 +171,7 @@ impl Catalog {
             for seal in seals {
                 let size = seal.size as i64;
                 let (ino, kept) = if size == 0 {
+                    archives::note_goes(tx, seal.content)?;
                     let dropped = tx
                         .prepare_cached("DELETE FROM content WHERE id = ?1 AND state = 0 RETURNING ino, file")?
                         .query_row([seal.content], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
@@ -276,6 +282,20 @@ impl Catalog {
         })
     }
 
+    /// Notes that the disk has lost bytes of content `id`, which isn't archived, as `error` says, which begins with [`DAMAGED`]; or
+    /// that it has none any more that could be lost. Answers whether that is new.
+    pub fn damage(&self, id: ContentId, error: Option<&str>) -> Result<bool> {
+        self.write(|tx| {
+            let changed = tx
+                .prepare_cached(&format!(
+                    "UPDATE content SET error = ?2, tries = ?2 IS NOT NULL
+                     WHERE id = ?1 AND state < 2 AND (error LIKE '{DAMAGED}%') IS NOT (?2 IS NOT NULL)"
+                ))?
+                .execute(params![id, error])?;
+            Ok(changed == 1)
+        })
+    }
+
     /// How many contents are sealed, and their bytes; and how many are dirty.
     pub fn queue(&self) -> Result<(u64, u64, u64)> {
         self.read(|conn| {
@@ -355,10 +375,11 @@ impl Catalog {
     ) -> Result<bool> {
         let keep = self.trash_keep;
         self.write(|tx| {
-            let row = super::archives::insert(tx, archive)?;
+            let row = archives::insert(tx, archive)?;
             let archive = Archive { row, ..archive.clone() };
-            tx.prepare_cached("DELETE FROM upload WHERE content = ?1 AND generation = ?2")?
-                .execute(params![id, generation])?;
+            if archives::upload(tx, id)?.is_some_and(|upload| upload.generation == generation) {
+                archives::forget_upload(tx, id)?;
+            }
             let changed = tx
                 .prepare_cached(
                     "UPDATE content SET state = 2, archive = ?3, due = ?4, tries = 0, error = NULL
@@ -520,7 +541,10 @@ pub(super) fn let_go(tx: &Connection, id: ContentId) -> Result<(Option<FileId>, 
     doom(tx, found.file)?;
     match &found.archive {
         Some(_) => tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?.execute([id])?,
-        None => tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?,
+        None => {
+            archives::note_goes(tx, id)?;
+            tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?
+        }
     };
     Ok((found.file, found.archive))
 }
@@ -533,7 +557,7 @@ fn sealed(conn: &Connection, id: ContentId) -> Result<Option<Sealed>> {
         .query_row([content.vault], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)? as u64)))?;
     // One that has lost its name meanwhile is open somewhere, or about to be forgotten: it needs no archive.
     let Some(path) = names::path(conn, inode.ino, root)? else { return Ok(None) };
-    let upload = super::archives::upload(conn, id)?.filter(|upload| upload.generation == content.generation);
+    let upload = archives::upload(conn, id)?.filter(|upload| upload.generation == content.generation);
     debug_assert_ne!(root, ROOT);
     Ok(Some(Sealed { content, inode, vault, path, upload }))
 }

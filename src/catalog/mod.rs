@@ -44,6 +44,9 @@ use rusqlite::config::DbConfig;
 
 use counter::Counter;
 
+use crate::util::crash;
+use crate::util::crash::Point;
+
 pub use archives::Adopted;
 pub use archives::KnownArchive;
 pub use archives::Upload;
@@ -83,6 +86,7 @@ pub use types::ArchiveRow;
 pub use types::Changes;
 pub use types::Content;
 pub use types::ContentId;
+pub use types::DAMAGED;
 pub use types::FileId;
 pub use types::Ino;
 pub use types::Inode;
@@ -239,7 +243,9 @@ impl Catalog {
     /// # Errors
     /// [`Error::Io`].
     pub fn sync(&self) -> Result<()> {
-        self.wal.sync_data().map_err(|source| Error::Io { path: self.wal_path.clone(), source })
+        self.wal.sync_data().map_err(|source| Error::Io { path: self.wal_path.clone(), source })?;
+        crash::at(Point::LogSynced);
+        Ok(())
     }
 
     /// Moves the write-ahead log into the database when it has grown. Returns whether anything was moved. Call it now and
@@ -257,6 +263,7 @@ impl Catalog {
             let _no_writer = lock(&self.conn);
             checkpoint()?;
         }
+        crash::at(Point::Checkpointed);
         Ok(true)
     }
 
@@ -266,8 +273,10 @@ impl Catalog {
         self.counter.reserve(&conn)?;
         let transaction = OpenTransaction::begin(&conn)?;
         let answer = operation(&conn)?;
+        crash::at(Point::Committing);
         transaction.commit()?;
         self.writes.fetch_add(1, Ordering::Relaxed);
+        crash::at(Point::Committed);
         Ok(answer)
     }
 

@@ -412,6 +412,73 @@ fn the_newer_version_by_a_wrong_clock() {
     }
 }
 
+/// Promise: a file that was deleted while, or after, an upload of it may have been done that nobody here was told of (a crash in
+/// between) doesn't come back when an inventory lists that archive: it goes to the trash. What the service has as an upload in parts
+/// is aborted, and still known to have been.
+#[test]
+fn what_is_deleted_stays_deleted_when_an_inventory_has_more_of_it() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let vault = root.vault.expect("the vault's row");
+    let known = |id: i64| KnownArchive {
+        archive_id: format!("x{id}"),
+        size: 10,
+        tree_hash: [1; 32],
+        created: 5,
+        content: Some(id),
+        path: Some(vec![format!("f{id}").into_bytes()]),
+        is_folder: false,
+        mode: None,
+        owner: None,
+        mtime: None,
+    };
+    let sealed = |id: i64| {
+        let name = format!("f{id}");
+        let made = catalog.create(root.ino, name.as_bytes(), file(Some(id)), 1).expect("create");
+        catalog.seal(&[Seal { content: id, size: 10, mtime: 3, ctime: 4, due: 4 }]).expect("seal");
+        made.ino
+    };
+    let delete = |id: i64, ino| {
+        catalog.unlink(root.ino, format!("f{id}").as_bytes(), 5).expect("unlink");
+        catalog.drop_orphan(ino, 5).expect("drop");
+    };
+    // Sent whole; sent in parts; written to again after that, and emptied.
+    delete(1, sealed(1));
+    let in_parts = sealed(2);
+    let upload = Upload { content: 2, vault, upload_id: "u".into(), part_size: 1 << 20, generation: 0 };
+    catalog.upload_begun(&upload).expect("begun");
+    delete(2, in_parts);
+    let emptied = sealed(3);
+    catalog.begin_write(emptied, 30, Start::Keep, 5).expect("begin");
+    catalog.seal(&[Seal { content: 3, size: 0, mtime: 3, ctime: 4, due: 4 }]).expect("seal");
+    delete(3, emptied);
+
+    let unwanted = catalog.unwanted_uploads().expect("a list");
+    assert_eq!(unwanted.iter().map(|(upload, _)| upload.upload_id.as_str()).collect::<Vec<_>>(), ["u"]);
+    catalog.upload_gone("u").expect("gone");
+    assert!(catalog.unwanted_uploads().expect("a list").is_empty());
+    catalog.inventory_reconciled(vault, "2026-11-21T00:00:00Z").expect("an older inventory");
+    let adopted = catalog.adopt(vault, &[known(1), known(2), known(3)], 9).expect("adopt");
+    assert_eq!(adopted, [archives::Adopted::Duplicate, archives::Adopted::Duplicate, archives::Adopted::Duplicate]);
+    for name in [b"f1", b"f2", b"f3"] {
+        assert!(catalog.lookup(root.ino, name).expect("lookup").is_none());
+    }
+    // Purged, and still listed; with another archive of it that nobody here knows.
+    let ino = sealed(5);
+    let archive = Archive { row: 0, vault, archive_id: "x5".into(), size: 10, tree_hash: [1; 32], created: 6 };
+    assert!(catalog.archived(5, 0, &archive, None, 6).expect("archived"));
+    delete(5, ino);
+    catalog.purged(&[ino], now()).expect("purged");
+    assert!(catalog.unwanted_uploads().expect("a list").is_empty());
+    let double = KnownArchive { archive_id: "y5".into(), ..known(5) };
+    let adopted = catalog.adopt(vault, &[known(5), double], 9).expect("adopt");
+    assert_eq!(adopted, [archives::Adopted::Deleted, archives::Adopted::Duplicate]);
+    assert!(catalog.lookup(root.ino, b"f5").expect("lookup").is_none());
+    // What others put there comes in as ever.
+    assert!(matches!(catalog.adopt(vault, &[known(4)], 9).expect("adopt")[..], [archives::Adopted::Added { .. }]));
+}
+
 /// Promise: hurrying makes what rests due, among many what is named, and leaves what has failed to its own pace unless
 /// told; a content that was written to meanwhile has no failure.
 #[test]

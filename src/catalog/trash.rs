@@ -16,6 +16,7 @@ use rusqlite::params;
 
 use super::Catalog;
 use super::Result;
+use super::archives;
 use super::contents;
 use super::names;
 use super::types::Archive;
@@ -39,7 +40,7 @@ const NAMES: i64 = 24 * 3600 * 1_000_000_000;
 /// For how long an archive that was deleted isn't taken for a new one when an inventory lists it, in nanoseconds. An inventory is up to
 /// a day old when it is asked for (G07, "Retrieving vault inventory"), its job takes hours, and its output lives a day; the rest
 /// is for who didn't fetch it at once.
-const LISTED: i64 = 7 * 24 * 3600 * 1_000_000_000;
+pub(super) const LISTED: i64 = 7 * 24 * 3600 * 1_000_000_000;
 /// More than any path within a vault: a name has at most 255 bytes.
 const LAST: [u8; 256] = [0xff; 256];
 
@@ -261,6 +262,7 @@ impl Catalog {
                     let (_, archive) = contents::let_go(tx, content)?;
                     tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([content])?;
                     if let Some(archive) = archive {
+                        archives::note_purged(tx, content, archive.vault)?;
                         tx.prepare_cached("DELETE FROM job WHERE archive = ?1")?.execute([archive.row])?;
                         tx.prepare_cached("DELETE FROM archive WHERE id = ?1")?.execute([archive.row])?;
                         tx.prepare_cached(

@@ -246,7 +246,15 @@ pub struct Archive {
 pub(super) const CONTENT: &str = "c.id, c.vault, c.ino, c.state, c.generation, c.size, c.file, c.present, c.due, c.tries, \
                                   c.error, a.id, a.vault, a.archive_id, a.size, a.tree_hash, a.created";
 
+/// How [`Content::error`] begins when the disk told that it has lost some of the content's bytes.
+pub const DAMAGED: &str = "the disk failed to store it";
+
 impl Content {
+    /// Whether the disk told that it has lost some of its bytes. It isn't archived then.
+    pub fn is_damaged(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.starts_with(DAMAGED))
+    }
+
     /// Whether every byte is local.
     pub fn is_local(&self) -> bool {
         self.file.is_some() && self.present.is_none()

@@ -20,9 +20,14 @@ use super::table::SETTINGS;
 use super::table::Setting;
 use super::value;
 
-/// Variables that start like settings but aren't: the file's path, and the inherited descriptor on which a daemon in
-/// the background reports that it is ready.
-const OTHER_VARIABLES: [&str; 2] = ["GLACIERFS_CONFIG", "GLACIERFS_READY_FD"];
+/// Variables that start like settings but aren't: the file's path, the inherited descriptor on which a daemon in
+/// the background reports that it is ready, and where a test has it killed.
+const OTHER_VARIABLES: &[&str] = &[
+    "GLACIERFS_CONFIG",
+    "GLACIERFS_READY_FD",
+    #[cfg(debug_assertions)]
+    crate::util::crash::VARIABLE,
+];
 
 /// Longest state directory, in bytes: the path of the socket in it has to fit the 107 bytes of a Unix socket's address.
 const LONGEST_STATE: usize = 107 - "/control.sock".len();

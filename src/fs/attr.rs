@@ -21,6 +21,8 @@ use crate::catalog::Inode;
 use crate::catalog::Kind;
 use crate::catalog::Start;
 use crate::catalog::now;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// Times to set, in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,6 +114,13 @@ impl Fs {
         let (handle, open) = self.open.open(ino, true);
         let start = if size == 0 { Start::Empty } else { Start::Keep };
         let result = self.dirty(&open, start).and_then(|file| file.set_len(size).map_err(|error| spool(error, 0)));
+        crash::at(Point::Truncated);
+        let emptied = if size == 0 && result.is_ok() { open.lock().bytes.clone() } else { Bytes::Unknown };
+        if let Bytes::Dirty(id, _) = emptied
+            && self.catalog.content(id)?.is_damaged()
+        {
+            self.catalog.damage(id, None)?;
+        }
         let released = self.release(handle);
         result.and(released)
     }

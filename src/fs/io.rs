@@ -25,11 +25,16 @@ use super::xattr::CAPABILITY;
 use crate::catalog;
 use crate::catalog::Changes;
 use crate::catalog::ContentId;
+use crate::catalog::DAMAGED;
 use crate::catalog::FileId;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::Start;
+use crate::catalog::State;
 use crate::catalog::now;
+use crate::store::has_lost;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// The bits that lend a program its file's owner or group.
 pub(super) const SET_IDS: u32 = libc::S_ISUID | libc::S_ISGID;
@@ -92,7 +97,9 @@ impl Fs {
         }
         self.check_room(data.len() as u64)?;
         let file = self.dirty(&open, Start::Keep)?;
-        file.write_all_at(data, offset).map_err(|error| spool(error, data.len() as u64))
+        file.write_all_at(data, offset).map_err(|error| spool(error, data.len() as u64))?;
+        crash::at(Point::Written);
+        Ok(())
     }
 
     /// Takes away what gives a program rights that are not for the bytes that will be written to it: a capability, and
@@ -132,15 +139,47 @@ impl Fs {
             state.bytes.clone()
         };
         if let Bytes::Dirty(id, file) | Bytes::Clean(id, file) = bytes {
-            file.sync_all()?;
+            self.sync_bytes(id, &file)?;
+            crash::at(Point::FsyncBytes);
             match self.catalog.content(id) {
                 Ok(content) => self.store.sync_name(content.file.unwrap_or(id))?,
                 // The last writer has left it empty, and it was settled just now.
                 Err(catalog::Error::NotFound) => {}
                 Err(error) => return Err(error.into()),
             }
+            crash::at(Point::FsyncName);
         }
-        Ok(self.catalog.sync()?)
+        self.catalog.sync()?;
+        crash::at(Point::FsyncLog);
+        Ok(())
+    }
+
+    /// Syncs the bytes of content `id`. A disk that has lost some says so once: they are noted as lost, and this fails, until there
+    /// are none of them any more.
+    fn sync_bytes(&self, id: ContentId, file: &File) -> Result<()> {
+        if self.catalog.content(id).is_ok_and(|content| content.is_damaged()) {
+            return Err(Errno::EIO.into());
+        }
+        let synced = file.sync_all();
+        let Err(error) = synced else { return Ok(()) };
+        if has_lost(&error) {
+            let content = self.catalog.content(id)?;
+            if content.state == State::Archived {
+                self.cache.evict(id)?;
+            } else {
+                let why = format!("{DAMAGED}: {error}; write it anew, or empty it first");
+                if self.catalog.damage(id, Some(&why))? {
+                    log::error!("{}: {why}. It isn't archived until then", self.named(content.ino));
+                }
+            }
+        }
+        Err(error.into())
+    }
+
+    /// A file's path for the log.
+    fn named(&self, ino: Ino) -> String {
+        let path = self.catalog.path(ino).ok().flatten();
+        path.map_or_else(|| format!("inode {ino}"), |path| String::from_utf8_lossy(&path).into_owned())
     }
 
     /// Makes every name and attribute so far survive a power cut (fsync of a directory).
@@ -206,6 +245,12 @@ impl Fs {
                 return Err(error.into());
             }
         };
+        crash::at(Point::WriteBegun);
+        if begun.content == fresh && !begun.fresh {
+            // It has the file of what is archived, whose bytes are about to change: with the power gone, the row would come back
+            // that says that they are the vault's.
+            self.catalog.sync()?;
+        }
         if let Some(old) = inode.content {
             self.cache.remove(old);
         }

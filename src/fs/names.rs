@@ -27,6 +27,8 @@ use crate::catalog::ROOT;
 use crate::catalog::Removed;
 use crate::catalog::RenameMode;
 use crate::catalog::now;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// Longest target of a symbolic link in bytes (PATH_MAX less its NUL).
 const TARGET_MAX: usize = 4095;
@@ -114,6 +116,7 @@ impl Fs {
                 return Err(error.into());
             }
         };
+        crash::at(Point::Created);
         if !xattrs.is_empty() {
             self.has_xattrs(inode.ino);
         }
@@ -198,6 +201,7 @@ impl Fs {
     /// Forgets an inode that lost its last name: a file that is open at its last close, and what isn't a file, of which only the
     /// kernel knows whether somebody has it open or stands in it, when that says so ([`Fs::forgotten`]).
     fn after(&self, removed: Removed) -> Result<()> {
+        crash::at(Point::NameGone);
         if !removed.moved.is_empty() {
             self.moved.lock().unwrap_or_else(PoisonError::into_inner).extend(&removed.moved);
         }

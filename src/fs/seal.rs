@@ -31,6 +31,8 @@ use crate::catalog::FileId;
 use crate::catalog::Ino;
 use crate::catalog::Seal;
 use crate::catalog::now;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// How long closed files are gathered before they are settled.
 const GATHER: Duration = Duration::from_millis(100);
@@ -173,7 +175,9 @@ impl Fs {
         if seals.is_empty() {
             return Ok(());
         }
+        crash::at(Point::Sealing);
         let empty = self.catalog.seal(&seals)?;
+        crash::at(Point::Sealed);
         self.open.count_seals();
         for state in &mut states {
             if let Bytes::Dirty(id, file) = &state.bytes {
@@ -190,6 +194,7 @@ impl Fs {
     /// Forgets `ino` if it has no name.
     pub(super) fn forget(&self, ino: Ino) -> Result<()> {
         if let Some((content, _)) = self.catalog.drop_orphan(ino, now())? {
+            crash::at(Point::Forgotten);
             self.cache.remove(content);
             self.cache.doomed();
         }
@@ -210,6 +215,7 @@ impl Fs {
             let seals: Vec<Seal> = batch.iter().map(|content| self.recovered(content)).collect::<Result<_>>()?;
             self.catalog.seal(&seals)?;
         }
+        crash::at(Point::Recovered);
         self.sealed.notify_one();
         self.cache.doomed();
         Ok(dirty.len())

@@ -17,6 +17,8 @@ use crate::service;
 use crate::service::JobKind;
 use crate::service::JobStatus;
 use crate::service::Tier;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// How many planned jobs are taken at a time.
 const BATCH: usize = 64;
@@ -53,8 +55,12 @@ impl Recall {
             };
             let asked = stream::iter(planned).map(ask).buffer_unordered(REQUESTS);
             let outcomes: Vec<Result<(), String>> = asked.collect().await;
+            // A service that takes some of them is no reason to wait longer and longer.
+            if outcomes.iter().any(Result::is_ok) {
+                failures = 0;
+            }
             match outcomes.into_iter().find_map(Result::err) {
-                None => failures = 0,
+                None => {}
                 Some(error) => {
                     failures += 1;
                     may_have_jobs = true;
@@ -76,7 +82,9 @@ impl Recall {
         let tier = job.tier.parse().unwrap_or(Tier::Standard);
         match self.service.request_retrieval(&job.vault_name, &job.archive.archive_id, range, tier).await {
             Ok(job_id) => {
+                crash::at(Point::RecallAsked);
                 self.catalog.job_accepted(job.id, &job_id).map_err(unwanted)?;
+                crash::at(Point::RecallAccepted);
                 self.accepted.notify_one();
                 Ok(())
             }
@@ -105,6 +113,7 @@ impl Recall {
                     if let Err(error) = self.catalog.job_accepted(job.id, job_id) {
                         log::error!("the catalog can't record a retrieval: {error}");
                     }
+                    crash::at(Point::RecallAdopted);
                 }
             }
         }

@@ -24,6 +24,8 @@ use crate::catalog::JobState;
 use crate::service;
 use crate::service::Kind;
 use crate::service::treehash::TreeHasher;
+use crate::util::crash;
+use crate::util::crash::Point;
 use crate::util::size::MIB;
 
 /// How much is fetched in one request and verified by one hash: a power of two of MiB, so that it is a node of the tree.
@@ -121,6 +123,7 @@ impl Recall {
     fn done(&self, job: &Job) -> catalog::Result<()> {
         let Some(content) = self.catalog.content_of(job.archive.row)? else { return self.unwanted(job) };
         self.catalog.drop_job(job.id)?;
+        crash::at(Point::RecallDone);
         let local = content.present.as_ref().map_or(content.size, |present| present.bytes(content.size));
         self.cache.insert(content.id, local);
         self.tell(content.id, Event::Progress);
@@ -141,11 +144,13 @@ impl Recall {
             }
             if !content.has(first, last) {
                 self.piece(job, &file, first, last, received).await?;
+                crash::at(Point::PieceSynced);
                 match self.catalog.recalled(content.id, file_id, first, last) {
                     // Not that nobody wants it any more: whoever waits for it still does.
                     Err(catalog::Error::NotFound) => return Err(evicted()),
                     other => other?,
                 };
+                crash::at(Point::PieceRecorded);
                 self.tell(content.id, Event::Progress);
             }
             first = last + 1;
@@ -171,7 +176,9 @@ impl Recall {
             store.sync_name(fresh).map(|()| file)
         });
         let file = made.await.map_err(std::io::Error::other)??;
+        crash::at(Point::RecallFile);
         let id = self.catalog.begin_recall(content.id, fresh)?;
+        crash::at(Point::RecallBegun);
         if id != fresh {
             self.cache.discard(fresh);
             return Err(Trouble::Later("another retrieval of it began at the same moment".into()));
@@ -255,6 +262,7 @@ impl Recall {
                         return Err(std::io::ErrorKind::StorageFull.into());
                     }
                     file.write_all_at(&buffer, at)?;
+                    crash::at(Point::PieceWritten);
                     buffer.clear();
                     Ok::<_, std::io::Error>((hasher, buffer))
                 });

@@ -41,6 +41,8 @@ use crate::catalog::now;
 use crate::service::ArchiveService;
 use crate::service::Tier;
 use crate::store::Store;
+use crate::util::crash;
+use crate::util::crash::Point;
 use crate::util::rate::Rate;
 use crate::util::retry::Backoff;
 
@@ -273,6 +275,7 @@ impl Recall {
         let Some(archive) = &content.archive else { return Err(Error::Lost(id)) };
         let windows = plan::windows(archive.size, first, last, self.settings.window);
         if self.catalog.plan_jobs(id, &windows, tier.as_str(), now())? > 0 {
+            crash::at(Point::RecallPlanned);
             lock(&self.failures).pop(&id);
             self.planned.notify_one();
         }

@@ -22,6 +22,8 @@ use crate::catalog::now;
 use crate::service;
 use crate::service::JobStatus;
 use crate::service::Kind;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// Up to this many jobs of a vault are looked at one by one.
 const FEW: u64 = 25;
@@ -126,6 +128,7 @@ impl Recall {
 
     fn ready(&self, job: &Job) -> catalog::Result<()> {
         self.catalog.jobs_ready(&[job.id])?;
+        crash::at(Point::RecallReady);
         self.ready.notify_one();
         Ok(())
     }

@@ -39,6 +39,8 @@ use crate::fs::Invalidate;
 use crate::recall::Recall;
 use crate::store::Store;
 use crate::util::clock::Clock;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// How hard zstd tries. Most of what is left after it are IDs and hashes, of which no level makes less: 200,000 archived files, 97 MB,
 /// become 34.6 MB in 0.2 s with level 1, 36.4 MB in 0.5 s with level 3, and 36.3 MB in 2.1 s with level 9.
@@ -222,7 +224,9 @@ impl Snapshots {
         let content = rand::random_range(1..=i64::MAX);
         self.store.link(content, &draft.0)?;
         self.store.sync_name(content)?;
+        crash::at(Point::SnapshotLinked);
         let parent = self.catalog.add_snapshot(vault.id, name.as_bytes(), content, size, crate::catalog::now())?;
+        crash::at(Point::SnapshotNoted);
         self.changed(parent, name.as_bytes());
         self.sealed.notify_one();
         fs::rename(&draft.0, self.local(vault, &name))?;

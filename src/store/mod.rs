@@ -14,9 +14,13 @@
 //! - fsync of a file of the mount syncs its file here, that one's name, and the catalog's log, in this order;
 //! - a doomed file is removed after the log was synced that says so, or the row that still names it would come back
 //!   (`Cache::sweep`);
+//! - an archived file is written to after the log was synced that says that its file here is another content's now (`Fs::dirty`);
 //! - recalled bytes are synced before the row that says that they are there;
 //! - what is archived may never have been synced by anybody: until the cache has done it, a mark in its row tells a start after a
 //!   new boot not to trust it (`Cache::recover`).
+//!
+//! A disk that tells late that it couldn't store something does so once ([`has_lost`]). The content is marked then, isn't
+//! archived, and its fsync fails, until it is emptied or replaced (`Fs::fsync`); what is archived is evicted (`Cache::sync`).
 //!
 //! `tests/power` cuts at every moment.
 
@@ -31,6 +35,11 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+
+use nix::errno::Errno;
+
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// The number that names a file here.
 pub type FileId = i64;
@@ -47,6 +56,13 @@ pub struct Store {
     /// The files that were created since the store was opened, until a [`Store::sweep`] has ended: the catalog that it
     /// compares with may be older than they are.
     fresh: Mutex<Option<HashSet<FileId>>>,
+}
+
+/// Whether an error of a sync says that bytes didn't get to the disk. The kernel says so once: the next sync succeeds, whatever
+/// became of them (fsync(2), "EIO", "ENOSPC").
+pub fn has_lost(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(code, Some(Errno::EIO | Errno::ENOSPC | Errno::EDQUOT))
 }
 
 /// How much room the disk under the store has, in bytes and files.
@@ -71,10 +87,12 @@ impl Store {
         for n in 0..FAN_OUT {
             builder.create(root.join(format!("{n:02x}")))?;
         }
+        crash::at(Point::StoreMade);
         // What is synced in them is on the disk only if they are.
         for directory in [Some(root), root.parent()].into_iter().flatten() {
             File::open(directory)?.sync_all()?;
         }
+        crash::at(Point::StoreSynced);
         Ok(Store { root: root.to_path_buf(), fresh: Mutex::new(Some(HashSet::new())) })
     }
 
@@ -83,7 +101,9 @@ impl Store {
         if let Some(fresh) = self.fresh().as_mut() {
             fresh.insert(id);
         }
-        File::options().read(true).write(true).create_new(true).mode(0o600).open(self.path(id))
+        let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(self.path(id))?;
+        crash::at(Point::FileMade);
+        Ok(file)
     }
 
     /// Makes the file at `path`, on the same disk, file `id` too: both names are of the same bytes.
@@ -107,9 +127,11 @@ impl Store {
     /// Removes file `id`; that it is gone already is no error. Whoever has it open keeps its bytes.
     pub fn remove(&self, id: FileId) -> io::Result<()> {
         match fs::remove_file(self.path(id)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
         }
+        crash::at(Point::FileRemoved);
+        Ok(())
     }
 
     /// Makes the name of file `id` survive a power cut (its bytes are synced through the file itself).

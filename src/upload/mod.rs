@@ -46,6 +46,8 @@ use crate::catalog::VaultId;
 use crate::service::ArchiveService;
 use crate::service::Kind;
 use crate::store::Store;
+use crate::util::crash;
+use crate::util::crash::Point;
 use crate::util::rate::Rate;
 use crate::util::retry::Backoff;
 
@@ -379,6 +381,7 @@ impl Uploads {
         lock(&self.paused).remove(&content.vault);
         let file = Some((&sealed.inode, sealed.path.as_slice()));
         if self.catalog.archived(content.id, content.generation, &archive, file, catalog::now())? {
+            crash::at(Point::Archived);
             self.cache.archived(content.id, content.size);
             self.archived.fetch_add(1, Ordering::Relaxed);
             self.archived_bytes.fetch_add(content.size, Ordering::Relaxed);
@@ -422,6 +425,7 @@ impl Uploads {
             Err(error) if matches!(error.kind(), Kind::NotFound | Kind::VaultMissing) => {}
             Err(error) => return log::debug!("an upload to {vault} that nobody wants can't be aborted now: {error}"),
         }
+        crash::at(Point::UploadAborted);
         if let Err(error) = self.catalog.upload_gone(&upload.upload_id) {
             log::warn!("an aborted upload can't be forgotten: {error}");
         }

@@ -27,6 +27,8 @@ use crate::service::TreeHash;
 use crate::service::USUAL_PART;
 use crate::service::description;
 use crate::service::treehash;
+use crate::util::crash;
+use crate::util::crash::Point;
 use crate::util::size::MIB;
 
 /// Up to this size a file is read once, into memory, and hashed and sent from there.
@@ -35,6 +37,7 @@ const IN_MEMORY: u64 = MIB;
 impl Uploads {
     /// Uploads `sealed`, and answers the archive, whose tree hash the service has confirmed.
     pub(super) async fn send(&self, sealed: &Sealed, active: &Arc<Active>) -> Result<Archive, Failure> {
+        self.check_wanted(sealed)?;
         let (archive_id, tree_hash) = if sealed.content.size < MULTIPART {
             self.whole(sealed, active).await?
         } else {
@@ -56,6 +59,7 @@ impl Uploads {
         let _request = self.request().await?;
         self.check_wanted(sealed)?;
         let id = self.service.put(&sealed.vault, &describe(sealed), payload, &hash).await?;
+        crash::at(Point::ArchiveSent);
         Ok((id, hash.tree_hash))
     }
 
@@ -64,7 +68,10 @@ impl Uploads {
     async fn parts(&self, sealed: &Sealed, active: &Arc<Active>) -> Result<(String, TreeHash), Failure> {
         let (upload, have) = match self.resume(sealed).await? {
             Some(resumed) => resumed,
-            None => (self.begin(sealed).await?, HashMap::new()),
+            None => match self.completed(sealed).await? {
+                Some(archive) => return Ok(archive),
+                None => (self.begin(sealed).await?, HashMap::new()),
+            },
         };
         let file = Arc::new(self.open(sealed, Ok).await?);
         let size = sealed.content.size;
@@ -75,7 +82,11 @@ impl Uploads {
         });
         let roots: Vec<TreeHash> = parts.buffered(self.settings.requests).try_collect().await?;
         let root = treehash::combine(roots);
+        crash::at(Point::PartsSent);
+        // An archive is paid for for 90 days: not for one that goes to the trash at once.
+        self.check_wanted(sealed)?;
         let id = self.service.complete(&sealed.vault, &upload.upload_id, size, root).await?;
+        crash::at(Point::UploadCompleted);
         Ok((id, root))
     }
 
@@ -98,7 +109,10 @@ impl Uploads {
             return Ok(hash.tree_hash);
         }
         match self.service.put_part(&sealed.vault, &upload.upload_id, offset, payload.clone(), &hash).await {
-            Ok(()) => Ok(hash.tree_hash),
+            Ok(()) => {
+                crash::at(Point::PartSent);
+                Ok(hash.tree_hash)
+            }
             Err(error) => {
                 if error.kind() == Kind::NotFound {
                     // The service has forgotten the upload: the next try begins another.
@@ -114,10 +128,28 @@ impl Uploads {
         let Some(upload) = sealed.upload.clone() else { return Ok(None) };
         match self.service.parts(&sealed.vault, &upload.upload_id).await {
             Ok(parts) => {
+                crash::at(Point::UploadResumed);
                 log::info!("the upload of {} goes on: {} parts are there", super::show(&sealed.path), parts.len());
                 Ok(Some((upload, parts.into_iter().map(|part| (*part.range.start(), part.tree_hash)).collect())))
             }
-            Err(error) if error.kind() == Kind::NotFound => {
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The archive that an upload became which the service doesn't know as one any more, if it was completed and nobody here was
+    /// told: completing it again is answered in the same way for a while (G14, "Complete Multipart Upload").
+    async fn completed(&self, sealed: &Sealed) -> Result<Option<(String, TreeHash)>, Failure> {
+        let Some(upload) = &sealed.upload else { return Ok(None) };
+        let payload = Payload::file(Arc::new(self.open(sealed, Ok).await?), 0, sealed.content.size);
+        let hash = payload.hash().await.map_err(|error| Failure::File(format!("its bytes can't be read: {error}")))?;
+        self.check_wanted(sealed)?;
+        match self.service.complete(&sealed.vault, &upload.upload_id, sealed.content.size, hash.tree_hash).await {
+            Ok(id) => {
+                log::info!("the upload of {} was complete already", super::show(&sealed.path));
+                Ok(Some((id, hash.tree_hash)))
+            }
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Invalid) => {
                 self.catalog.upload_gone(&upload.upload_id)?;
                 Ok(None)
             }
@@ -140,6 +172,7 @@ impl Uploads {
             .part_size(size, wanted)
             .ok_or_else(|| Failure::File(format!("its {size} bytes are more than an archive can have")))?;
         let upload_id = self.service.begin(&sealed.vault, &describe(sealed), part_size).await?;
+        crash::at(Point::UploadBegun);
         let upload = Upload {
             content: sealed.content.id,
             vault: sealed.content.vault,
@@ -148,6 +181,7 @@ impl Uploads {
             generation: sealed.content.generation,
         };
         self.catalog.upload_begun(&upload)?;
+        crash::at(Point::UploadNoted);
         Ok(upload)
     }
 
@@ -211,7 +245,12 @@ impl Uploads {
     /// Fails when the content was written to, or deleted, since it was taken from the queue.
     fn check_wanted(&self, sealed: &Sealed) -> Result<(), Failure> {
         match self.catalog.content(sealed.content.id) {
-            Ok(content) if content.state == State::Sealed && content.generation == sealed.content.generation => Ok(()),
+            Ok(content) if content.state == State::Sealed && content.generation == sealed.content.generation => {
+                match content.error.clone().filter(|_| content.is_damaged()) {
+                    None => Ok(()),
+                    Some(error) => Err(Failure::File(error)),
+                }
+            }
             Ok(_) | Err(crate::catalog::Error::NotFound) => Err(Failure::Unwanted),
             Err(error) => Err(error.into()),
         }

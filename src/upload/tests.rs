@@ -195,6 +195,18 @@ async fn an_interrupted_upload_goes_on() {
     assert_eq!(house.fake.uploads("photos"), BTreeMap::new());
 }
 
+/// Promise: of an upload that was completed, but the answer was lost, there is no second archive.
+#[tokio::test]
+async fn a_lost_completion_is_found_again() {
+    let house = house(1);
+    let data = bytes(64 * MIB);
+    house.fake.fail(Op::Complete, None, 1, When::After, error(Kind::Unavailable));
+    let ino = house.write("photos", "large", &data);
+    assert!(house.archived(ino).await.1.bytes == data, "other bytes");
+    assert_eq!([Op::Begin, Op::PutPart, Op::Complete].map(|op| house.fake.calls(op)), [1, 4, 2]);
+    assert_eq!(house.fake.archives("photos").len(), 1);
+}
+
 /// Promise: an upload that the service has forgotten begins again.
 #[tokio::test]
 async fn a_forgotten_upload_begins_again() {

@@ -30,6 +30,8 @@ use crate::service::Kind as Trouble;
 use crate::service::description;
 use crate::service::description::Description;
 use crate::service::description::Origin;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// The first wait between two looks at a job, and the longest; each is a tenth longer than the one before.
 const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(300));
@@ -321,7 +323,9 @@ impl Vaults {
             if batch.is_empty() {
                 continue;
             }
-            for (adopted, is_packed) in self.catalog.adopt(vault.id, &batch, now())?.into_iter().zip(packed) {
+            let adopted = self.catalog.adopt(vault.id, &batch, now())?;
+            crash::at(Point::Reconciled);
+            for (adopted, is_packed) in adopted.into_iter().zip(packed) {
                 match adopted {
                     Adopted::Known => report.known += 1,
                     Adopted::Duplicate => report.duplicates += 1,

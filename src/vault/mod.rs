@@ -50,6 +50,8 @@ use crate::service;
 use crate::service::ArchiveService;
 use crate::service::Kind as Trouble;
 use crate::service::Retention;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// What a vault may be called; the tail of every message about a bad name.
 const NAMES: &str = "1 to 255 of a-z, A-Z, 0-9, '_', '-' and '.', not only dots";
@@ -187,6 +189,7 @@ impl Vaults {
             return Err(Error::Exists(name.to_owned()));
         }
         self.service.create_vault(name).await?;
+        crash::at(Point::VaultMade);
         let (inode, added) = self.catalog.add_vault(name, "", directory(mode, caller), now())?;
         if added {
             self.changed(ROOT, name.as_bytes());
@@ -212,6 +215,7 @@ impl Vaults {
             }
             Err(error) => return Err(error.into()),
         }
+        crash::at(Point::VaultDeleted);
         self.catalog.remove_vault(&text, now())?;
         self.changed(ROOT, name);
         Ok(())

@@ -19,6 +19,8 @@ use crate::catalog::now;
 use crate::service;
 use crate::service::Kind;
 use crate::service::Retention;
+use crate::util::crash;
+use crate::util::crash::Point;
 
 /// A day, in nanoseconds: how long a deletion that the service refused is put off, unless it is known how long it will be.
 const DAY: i64 = 24 * 3600 * 1_000_000_000;
@@ -87,6 +89,7 @@ impl Vaults {
             // A panic in there was logged.
             Err(_) => return Ok(Purged::default()),
         }
+        crash::at(Point::Going);
         let mut purged = Purged::default();
         for trashed in wanted.iter().filter(|trashed| going.contains(&trashed.inode.ino)) {
             let ino = trashed.inode.ino;
@@ -102,7 +105,10 @@ impl Vaults {
                 continue;
             }
             match self.service.delete_archive(&trashed.vault, &archive.archive_id).await {
-                Ok(()) => purged.gone.push(ino),
+                Ok(()) => {
+                    crash::at(Point::ArchiveDeleted);
+                    purged.gone.push(ino);
+                }
                 Err(error) if error.kind() == Kind::NotFound => purged.gone.push(ino),
                 Err(error) if error.is_retryable() => {
                     if !error.outcome_is_unknown() && !trashed.going {
@@ -119,6 +125,7 @@ impl Vaults {
             }
         }
         self.catalog.purged(&purged.gone, now())?;
+        crash::at(Point::Purged);
         Ok(purged)
     }
 

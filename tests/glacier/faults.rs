@@ -15,7 +15,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use serde_json::Value;
 
-use crate::faulty::{Place, VAULT, kinds};
+use crate::faulty::{Place, VAULT};
+use crate::kinds::kinds;
 
 const MIB: usize = 1 << 20;
 /// Endpoints at a time.

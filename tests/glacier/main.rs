@@ -3,6 +3,8 @@
 mod client;
 mod faults;
 mod faulty;
+#[path = "../support/kinds.rs"]
+mod kinds;
 mod queues;
 mod retries;
 mod script;

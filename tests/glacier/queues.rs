@@ -19,7 +19,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 
-use crate::faulty::{Place, VAULT, kinds};
+use crate::faulty::{Place, VAULT};
+use crate::kinds::kinds;
 
 const MIB: u64 = 1 << 20;
 /// How long all files of one mount may take, there and back.

@@ -129,6 +129,7 @@ fn whatever_was_synced_is_there() {
         random: StdRng::seed_from_u64(seed),
         histories: Histories::default(),
         steps: 0,
+        acknowledged: 0,
     };
     for n in 0..steps {
         work.step().unwrap_or_else(|error| panic!("step {n}: {error}\n{}", place.log()));

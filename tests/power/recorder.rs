@@ -79,6 +79,8 @@ struct Disk {
     next: u64,
     inodes: BTreeMap<u64, Inode>,
     events: Vec<Event>,
+    /// Whether files can't be synced, but for those whose names begin with `catalog`.
+    failing: bool,
 }
 
 /// The recorded disk. Clones are the same one.
@@ -97,6 +99,11 @@ impl Recorder {
         config.mount_options = vec![MountOption::FSName("recorder".into()), MountOption::DefaultPermissions];
         config.n_threads = Some(2);
         spawn_mount(self.clone(), mountpoint, &config).expect("a mount")
+    }
+
+    /// Has syncs of files fail from now on, or succeed; not of the catalog.
+    pub fn fail(&self, failing: bool) {
+        self.lock().failing = failing;
     }
 
     /// How much has happened.
@@ -134,6 +141,14 @@ impl Disk {
         self.next += 1;
         self.inodes.insert(ino, Inode { node, mode, mtime: now, ctime: now });
         ino
+    }
+
+    fn is_catalogs(&self, ino: u64) -> bool {
+        let is_its = |name: &OsString| name.as_encoded_bytes().starts_with(b"catalog");
+        self.inodes.values().any(|inode| match &inode.node {
+            Node::Directory(names) => names.iter().any(|(name, number)| *number == ino && is_its(name)),
+            _ => false,
+        })
     }
 
     fn inode(&mut self, ino: u64) -> Result<&mut Inode, Errno> {
@@ -422,7 +437,11 @@ impl Filesystem for Recorder {
     }
 
     fn fsync(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        self.lock().events.push(Event::SyncFile { ino: ino.0 });
+        let mut disk = self.lock();
+        if disk.failing && !disk.is_catalogs(ino.0) {
+            return reply.error(Errno::EIO);
+        }
+        disk.events.push(Event::SyncFile { ino: ino.0 });
         reply.ok();
     }
 

@@ -109,9 +109,16 @@ impl Place {
 
     /// Kills the daemon, and waits until it is gone. Its mount stays, dead.
     pub fn kill(&self) {
-        let pid = self.pid();
+        let pid = std::fs::read_to_string(self.path("state/lock")).expect("a lock");
+        let pid = Pid::from_raw(pid.trim().parse().expect("a process ID"));
         kill(pid, Signal::SIGKILL).expect("the daemon is ours");
-        until("the daemon's end", || kill(pid, None).is_err());
+        until("the daemon's end", || !self.has_daemon());
+    }
+
+    /// Whether a daemon has the state directory. (A process that is dead may have its number until somebody takes note.)
+    pub fn has_daemon(&self) -> bool {
+        let lock = std::fs::File::open(self.path("state/lock")).expect("a lock");
+        lock.try_lock().is_err()
     }
 
     pub fn is_mounted(&self) -> bool {
@@ -200,10 +207,19 @@ impl Serve {
     }
 
     pub fn start_with(place: &Place, listen: &str, delay: &str) -> Self {
+        Serve::start_more(place, listen, delay, &[])
+    }
+
+    /// One that can be told to fail.
+    pub fn start_faulty(place: &Place, delay: &str) -> Self {
+        Serve::start_more(place, "127.0.0.1:0", delay, &["--admin"])
+    }
+
+    fn start_more(place: &Place, listen: &str, delay: &str, more: &[&str]) -> Self {
         use std::io::BufRead;
         let data = place.text("served");
         let mut command = place.command(&["serve", "--data", &data, "--listen", listen, "--log", "warn"]);
-        command.args(["--inventory-interval", "0", "--retrieval-delay", delay]);
+        command.args(["--inventory-interval", "0", "--retrieval-delay", delay]).args(more);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the endpoint starts");
         let mut url = String::new();
         let stdout = child.stdout.take().expect("its output");

@@ -137,6 +137,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(Failure::new(ErrorKind::Internal, &error)))
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // The daemon ends, and this connection with it: who asks sees that.
+        Err(error) if error.is_cancelled() => std::future::pending().await,
+        Err(error) => Err(Failure::new(ErrorKind::Internal, &error)),
+    }
 }
