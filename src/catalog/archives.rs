@@ -7,10 +7,10 @@ use rusqlite::params;
 use super::Catalog;
 use super::Result;
 use super::contents;
+use super::gone;
 use super::names;
 use super::names::NewInode;
 use super::trash;
-use super::trash::LISTED;
 use super::trash::Unowned;
 use super::types::Archive;
 use super::types::ArchiveRow;
@@ -20,7 +20,6 @@ use super::types::Inode;
 use super::types::Kind;
 use super::types::State;
 use super::types::VaultId;
-use super::types::now;
 
 /// In nanoseconds.
 const SECOND: i64 = 1_000_000_000;
@@ -116,11 +115,8 @@ impl Catalog {
     /// Forgets a multipart upload, because the service did or because it was aborted.
     pub fn upload_gone(&self, upload_id: &str) -> Result<()> {
         self.write(|tx| {
-            let mut statement = tx.prepare_cached("SELECT content FROM upload WHERE upload_id = ?1")?;
-            match statement.query_row([upload_id], |row| row.get(0)).optional()? {
-                Some(content) => forget_upload(tx, content),
-                None => Ok(()),
-            }
+            tx.execute("DELETE FROM upload WHERE upload_id = ?1", [upload_id])?;
+            Ok(())
         })
     }
 
@@ -130,7 +126,7 @@ impl Catalog {
             let mut statement = conn.prepare_cached(
                 "SELECT u.content, u.vault, u.upload_id, u.part_size, u.generation, v.name FROM upload u
                  JOIN vault v ON v.id = u.vault LEFT JOIN content c ON c.id = u.content
-                 WHERE u.upload_id <> '' AND (c.id IS NULL OR c.state <> 1 OR c.generation <> u.generation)",
+                 WHERE c.id IS NULL OR c.state <> 1 OR c.generation <> u.generation",
             )?;
             let rows = statement.query_map([], |row| Ok((upload_row(row)?, row.get(5)?)))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -150,12 +146,6 @@ impl Catalog {
     }
 }
 
-/// Whether an archive was deleted not long ago.
-pub(super) fn is_deleted(conn: &Connection, vault: VaultId, archive_id: &str) -> Result<bool> {
-    let mut statement = conn.prepare_cached("SELECT 1 FROM deleted WHERE vault = ?1 AND archive_id = ?2")?;
-    Ok(statement.exists(params![vault, archive_id])?)
-}
-
 fn upload_row(row: &rusqlite::Row) -> rusqlite::Result<Upload> {
     Ok(Upload {
         content: row.get(0)?,
@@ -166,53 +156,11 @@ fn upload_row(row: &rusqlite::Row) -> rusqlite::Result<Upload> {
     })
 }
 
-/// The multipart upload that was begun for content `id`, if that is there.
+/// The multipart upload that was begun for content `id`.
 pub(super) fn upload(conn: &Connection, id: ContentId) -> Result<Option<Upload>> {
     let mut statement =
         conn.prepare_cached("SELECT content, vault, upload_id, part_size, generation FROM upload WHERE content = ?1")?;
     Ok(statement.query_row([id], upload_row).optional()?)
-}
-
-/// Content `id` is about to go, and was never archived. If it may have been sent, it is kept as an upload without a name: an
-/// archive of it may be in the vault that nobody here was told of, and isn't to bring the file back when an inventory lists it.
-pub(super) fn note_goes(tx: &Connection, id: ContentId) -> Result<()> {
-    tx.prepare_cached(
-        "INSERT OR IGNORE INTO upload (content, vault, upload_id, part_size, generation)
-         SELECT id, vault, '', ?2, generation FROM content
-         WHERE id = ?1 AND (generation > 0 OR state = 1 AND (tries > 0 OR due <= ?2))",
-    )?
-    .execute(params![id, now()])?;
-    Ok(())
-}
-
-/// Content `id` is about to go, and its archive was deleted from its vault: there may be further ones of it that nobody here was
-/// told of.
-pub(super) fn note_purged(tx: &Connection, id: ContentId, vault: VaultId) -> Result<()> {
-    tx.prepare_cached(
-        "INSERT OR IGNORE INTO upload (content, vault, upload_id, part_size, generation) VALUES (?1, ?2, '', ?3, 0)",
-    )?
-    .execute(params![id, vault, now()])?;
-    Ok(())
-}
-
-/// Forgets the upload of content `id`, but for what [`note_goes`] keeps if the content is gone.
-pub(super) fn forget_upload(tx: &Connection, id: ContentId) -> Result<()> {
-    let is_there = tx.prepare_cached("SELECT 1 FROM content WHERE id = ?1")?.exists([id])?;
-    if is_there {
-        tx.prepare_cached("DELETE FROM upload WHERE content = ?1")?.execute([id])?;
-    } else {
-        tx.prepare_cached("UPDATE upload SET upload_id = '', part_size = ?2 WHERE content = ?1")?
-            .execute(params![id, now()])?;
-    }
-    Ok(())
-}
-
-/// An inventory of vault `vault` was held against the catalog: it had all that was sent some time before, so that nothing has to
-/// be known of what went by then.
-pub(super) fn forget_gone(tx: &Connection, vault: VaultId) -> Result<()> {
-    tx.prepare_cached("DELETE FROM upload WHERE vault = ?1 AND upload_id = '' AND part_size < ?2")?
-        .execute(params![vault, now().saturating_sub(LISTED)])?;
-    Ok(())
 }
 
 /// Records an archive; one that is known already keeps its row.
@@ -237,13 +185,13 @@ pub(super) fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArc
     if statement.exists(params![vault, known.archive_id])? {
         return Ok(Adopted::Known);
     }
-    if is_deleted(tx, vault, &known.archive_id)? {
+    if gone::has_archive(tx, vault, &known.archive_id)? {
         return Ok(Adopted::Deleted);
     }
     let (is_there, is_gone) = match known.content {
         None => (false, false),
         Some(id) => {
-            (tx.prepare_cached("SELECT 1 FROM content WHERE id = ?1")?.exists([id])?, upload(tx, id)?.is_some())
+            (tx.prepare_cached("SELECT 1 FROM content WHERE id = ?1")?.exists([id])?, gone::has_content(tx, id)?)
         }
     };
     let mut archive = Archive {
@@ -255,7 +203,7 @@ pub(super) fn adopt(tx: &Connection, vault: VaultId, root: Ino, known: &KnownArc
         created: known.created,
     };
     archive.row = insert(tx, &archive)?;
-    // Another archive has its content; or that was deleted, and is known by an upload of it.
+    // Another archive has its content, or that was deleted.
     if is_there || is_gone {
         keep_in_trash(tx, &archive, known, now)?;
         return Ok(Adopted::Duplicate);

@@ -9,8 +9,8 @@ use rusqlite::params;
 
 use super::Catalog;
 use super::Result;
-use super::archives;
 use super::check;
+use super::gone;
 use super::names;
 use super::types::Archive;
 use super::types::ArchiveRow;
@@ -130,7 +130,7 @@ fn held(conn: &Connection, vault: VaultId, id: &str) -> Result<Held> {
     )?;
     Ok(match statement.query_row(params![vault, id], archive).optional()? {
         Some(archive) => Held::Archive(archive),
-        None if archives::is_deleted(conn, vault, id)? => Held::Deleted,
+        None if gone::has_archive(conn, vault, id)? => Held::Deleted,
         None => Held::Unknown,
     })
 }

@@ -11,6 +11,7 @@ use super::Catalog;
 use super::Error;
 use super::Result;
 use super::archives;
+use super::gone;
 use super::names;
 use super::schema::ROOT;
 use super::trash;
@@ -171,7 +172,7 @@ impl Catalog {
             for seal in seals {
                 let size = seal.size as i64;
                 let (ino, kept) = if size == 0 {
-                    archives::note_goes(tx, seal.content)?;
+                    gone::note_unarchived(tx, seal.content, super::now())?;
                     let dropped = tx
                         .prepare_cached("DELETE FROM content WHERE id = ?1 AND state = 0 RETURNING ino, file")?
                         .query_row([seal.content], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
@@ -377,9 +378,8 @@ impl Catalog {
         self.write(|tx| {
             let row = archives::insert(tx, archive)?;
             let archive = Archive { row, ..archive.clone() };
-            if archives::upload(tx, id)?.is_some_and(|upload| upload.generation == generation) {
-                archives::forget_upload(tx, id)?;
-            }
+            tx.prepare_cached("DELETE FROM upload WHERE content = ?1 AND generation = ?2")?
+                .execute(params![id, generation])?;
             let changed = tx
                 .prepare_cached(
                     "UPDATE content SET state = 2, archive = ?3, due = ?4, tries = 0, error = NULL
@@ -542,7 +542,7 @@ pub(super) fn let_go(tx: &Connection, id: ContentId) -> Result<(Option<FileId>, 
     match &found.archive {
         Some(_) => tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?.execute([id])?,
         None => {
-            archives::note_goes(tx, id)?;
+            gone::note_unarchived(tx, id, super::now())?;
             tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?
         }
     };

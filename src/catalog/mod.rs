@@ -16,6 +16,7 @@ mod check;
 mod claims;
 mod contents;
 mod counter;
+mod gone;
 mod graft;
 mod jobs;
 mod names;

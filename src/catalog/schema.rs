@@ -161,13 +161,13 @@ CREATE TABLE lost_name (
     PRIMARY KEY (ino, path)
 ) WITHOUT ROWID;
 CREATE INDEX lost_name_lost ON lost_name (lost) WHERE lost IS NOT NULL;
-CREATE TABLE deleted (
+CREATE TABLE gone (
+    content    INTEGER PRIMARY KEY,             -- that was deleted, and of which an inventory may list an archive
     vault      INTEGER NOT NULL,
-    archive_id TEXT NOT NULL,                   -- an archive that was deleted, and that an inventory may still list
-    at         INTEGER NOT NULL,
-    PRIMARY KEY (vault, archive_id)
-) WITHOUT ROWID;
-CREATE INDEX deleted_at ON deleted (at);
+    archive_id TEXT,                            -- its archive, deleted too; NULL: none that was ever recorded
+    at         INTEGER NOT NULL
+);
+CREATE INDEX gone_archive ON gone (vault, archive_id) WHERE archive_id IS NOT NULL;
 CREATE INDEX content_unsynced ON content (id) WHERE state = 2 AND file IS NOT NULL AND due IS NOT NULL;
 
 UPDATE old SET content = 1 + abs(random() / 2) WHERE content IS NULL;

@@ -16,8 +16,8 @@ use rusqlite::params;
 
 use super::Catalog;
 use super::Result;
-use super::archives;
 use super::contents;
+use super::gone;
 use super::names;
 use super::types::Archive;
 use super::types::ArchiveRow;
@@ -37,10 +37,6 @@ const PASSING: i64 = 60 * 1_000_000_000;
 /// For how long the lost names of a file are known that has others, in nanoseconds: longer than deleting a tree takes, so
 /// that all of its hard links can come back, and short enough for who deletes a tree of a million links each day.
 const NAMES: i64 = 24 * 3600 * 1_000_000_000;
-/// For how long an archive that was deleted isn't taken for a new one when an inventory lists it, in nanoseconds. An inventory is up to
-/// a day old when it is asked for (G07, "Retrieving vault inventory"), its job takes hours, and its output lives a day; the rest
-/// is for who didn't fetch it at once.
-pub(super) const LISTED: i64 = 7 * 24 * 3600 * 1_000_000_000;
 /// More than any path within a vault: a name has at most 255 bytes.
 const LAST: [u8; 256] = [0xff; 256];
 
@@ -262,13 +258,9 @@ impl Catalog {
                     let (_, archive) = contents::let_go(tx, content)?;
                     tx.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([content])?;
                     if let Some(archive) = archive {
-                        archives::note_purged(tx, content, archive.vault)?;
+                        gone::note_deleted(tx, content, &archive, now)?;
                         tx.prepare_cached("DELETE FROM job WHERE archive = ?1")?.execute([archive.row])?;
                         tx.prepare_cached("DELETE FROM archive WHERE id = ?1")?.execute([archive.row])?;
-                        tx.prepare_cached(
-                            "INSERT OR REPLACE INTO deleted (vault, archive_id, at) VALUES (?1, ?2, ?3)",
-                        )?
-                        .execute(params![archive.vault, archive.archive_id, now])?;
                     }
                 }
                 forget(tx, *ino)?;
@@ -286,11 +278,9 @@ impl Catalog {
         })
     }
 
-    /// Forgets up to `limit` names that files lost a day ago, and answers how many it were; and archives that were deleted a
-    /// week ago.
+    /// Forgets up to `limit` names that files lost a day ago, and answers how many it were.
     pub fn prune_lost_names(&self, now: i64, limit: usize) -> Result<usize> {
         self.write(|tx| {
-            tx.prepare_cached("DELETE FROM deleted WHERE at < ?1")?.execute([now.saturating_sub(LISTED)])?;
             let before = now.saturating_sub(NAMES);
             tx.prepare_cached("DELETE FROM emptied WHERE after < ?1")?.execute([before])?;
             Ok(tx

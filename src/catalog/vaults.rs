@@ -8,7 +8,7 @@ use rusqlite::params;
 use super::Catalog;
 use super::Error;
 use super::Result;
-use super::archives;
+use super::gone;
 use super::names;
 use super::names::NewInode;
 use super::own;
@@ -121,7 +121,7 @@ impl Catalog {
                 "UPDATE content SET state = 1, due = NULL, archive = NULL WHERE vault = ?1 AND state <> 0",
                 [vault.id],
             )?;
-            for table in ["archive", "upload", "job", "deleted"] {
+            for table in ["archive", "upload", "job", "gone"] {
                 tx.execute(&format!("DELETE FROM {table} WHERE vault = ?1"), [vault.id])?;
             }
             tx.execute("DELETE FROM vault WHERE id = ?1", [vault.id])?;
@@ -137,7 +137,7 @@ impl Catalog {
     pub fn inventory_reconciled(&self, id: VaultId, date: &str) -> Result<()> {
         self.write(|tx| {
             tx.execute("UPDATE vault SET inventory_date = ?2 WHERE id = ?1", params![id, date])?;
-            archives::forget_gone(tx, id)
+            gone::forget(tx, id, super::now())
         })
     }
 }
