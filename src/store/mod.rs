@@ -28,6 +28,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::fs::File;
 use std::io;
+use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -44,6 +45,9 @@ use crate::util::crash::Point;
 /// The number that names a file here.
 pub type FileId = i64;
 
+/// The version of the layout: file `version` has it. In version 1 file `id` is `XX/YYYYYYYYYYYYYYYY`, in hexadecimal digits `id` modulo 256 and
+/// `id`; all else in the root is set aside or unknown.
+const VERSION: u32 = 1;
 /// Files are spread over this many directories.
 const FAN_OUT: i64 = 256;
 /// How many files are synced one by one: that takes a disk some milliseconds each.
@@ -80,10 +84,14 @@ pub struct Room {
 
 impl Store {
     /// Opens the store in directory `root`, making it where it doesn't exist, readable by its owner only.
+    ///
+    /// # Errors
+    /// The disk's; [`io::ErrorKind::Unsupported`] for the store of a later version, in which nothing is changed.
     pub fn open(root: &Path) -> io::Result<Self> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(root)?;
+        check_version(&root.join("version"))?;
         for n in 0..FAN_OUT {
             builder.create(root.join(format!("{n:02x}")))?;
         }
@@ -223,9 +231,59 @@ impl Store {
     }
 }
 
+/// Refuses a store that a later version has written, by the file at `path`, which is made where it is missing.
+fn check_version(path: &Path) -> io::Result<()> {
+    let text = match fs::read_to_string(path) {
+        // Cut off by a power cut, it says nothing; there is no version before the first.
+        Ok(text) if !text.trim().is_empty() => text,
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {
+            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+            writeln!(file, "{VERSION}")?;
+            return file.sync_all();
+        }
+    };
+    match text.trim().parse::<u32>() {
+        Ok(VERSION) => Ok(()),
+        Ok(found) if found > VERSION => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!(
+                "it was written by a newer glacierfs (version {found} of its layout; this one knows {VERSION}): use that one. Nothing was changed"
+            ),
+        )),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("its file \"version\" says {:?}, and should say {VERSION}", text.trim()),
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Promise: the layout of version 1 is read for ever; the store of a later version is refused and left as it is.
+    #[test]
+    fn the_first_version_is_frozen() {
+        let tmp = tempfile::tempdir().expect("temporary directory");
+        let root = tmp.path().join("store");
+        fs::create_dir_all(root.join("ef")).expect("a directory");
+        fs::write(root.join("ef/0123456789abcdef"), "bytes").expect("a file");
+        for written in [None, Some("1\n"), Some("")] {
+            if let Some(text) = written {
+                fs::write(root.join("version"), text).expect("a version");
+            }
+            let store = Store::open(&root).expect("open");
+            assert_eq!(io::read_to_string(store.read(0x0123_4567_89ab_cdef).expect("read")).expect("read"), "bytes");
+            assert_eq!(fs::read_to_string(root.join("version")).expect("read"), "1\n");
+        }
+        for (text, what) in [("2\n", "newer glacierfs"), ("one", "says \"one\"")] {
+            fs::write(root.join("version"), text).expect("a version");
+            let error = Store::open(&root).expect_err("refused").to_string();
+            assert!(error.contains(what), "{error}");
+            assert_eq!(fs::read_to_string(root.join("version")).expect("read"), text);
+        }
+    }
 
     /// Promise: bytes of which the catalog knows nothing are set aside, not deleted; and what is created while that happens
     /// stays, whatever the clock says.
