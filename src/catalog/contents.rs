@@ -283,6 +283,24 @@ impl Catalog {
         })
     }
 
+    /// The file of generation `generation` of content `id`, which is sealed, has `size` bytes, and more than it had: another
+    /// generation begins.
+    pub fn grown(&self, id: ContentId, generation: i64, size: u64) -> Result<()> {
+        self.write(|tx| {
+            let grown = tx
+                .prepare_cached(
+                    "UPDATE content SET size = ?3, generation = generation + 1, tries = 0, error = NULL
+                     WHERE id = ?1 AND generation = ?2 AND state = 1 AND size < ?3 RETURNING ino",
+                )?
+                .query_row(params![id, generation, size as i64], |row| row.get::<_, i64>(0))
+                .optional()?;
+            if let Some(ino) = grown {
+                tx.prepare_cached("UPDATE inode SET size = ?2 WHERE ino = ?1")?.execute(params![ino, size as i64])?;
+            }
+            Ok(())
+        })
+    }
+
     /// Notes that the disk has lost bytes of content `id`, which isn't archived, as `error` says, which begins with [`DAMAGED`]; or
     /// that it has none any more that could be lost. Answers whether that is new.
     pub fn damage(&self, id: ContentId, error: Option<&str>) -> Result<bool> {

@@ -217,6 +217,11 @@ impl Uploads {
             Ok(Ok(opened)) => Ok(opened),
             Ok(Err(found)) => {
                 self.check_wanted(sealed)?;
+                if found > size {
+                    // It was added to, and a power cut took what says so.
+                    self.catalog.grown(sealed.content.id, sealed.content.generation, found)?;
+                    return Err(Failure::Unwanted);
+                }
                 Err(Failure::File(format!(
                     "its spool file has {found} bytes, but {size} were written: a power cut before they were synced \
                      does that; write the file again"

@@ -195,6 +195,23 @@ async fn an_interrupted_upload_goes_on() {
     assert_eq!(house.fake.uploads("photos"), BTreeMap::new());
 }
 
+/// Promise: a file that was synced, and then added to without that, is archived with what is left of it after a power cut that took the
+/// catalog's note of the second.
+#[tokio::test]
+async fn more_than_the_catalog_knows() {
+    let house = house(1);
+    let held = house.fake.hold(Op::Put);
+    let first = house.write("photos", "first", b"in the way");
+    held.reached(1).await;
+    let ino = house.write("photos", "a", b"synced");
+    let file = house.store.file(house.content(ino).file.expect("a file")).expect("it is there");
+    file.write_all_at(b", and more", 6).expect("write");
+    drop(held);
+    house.archived(first).await;
+    assert_eq!(house.archived(ino).await.1.bytes, &b"synced, and more"[..]);
+    assert_eq!(house.catalog.inode(ino).expect("inode").size, 16);
+}
+
 /// Promise: of an upload that was completed, but the answer was lost, there is no second archive.
 #[tokio::test]
 async fn a_lost_completion_is_found_again() {
