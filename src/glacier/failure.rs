@@ -71,6 +71,15 @@ pub enum ErrorKind {
     Invalid(String),
 }
 
+impl ErrorKind {
+    /// Whether other credentials may help.
+    pub(super) fn may_be_credentials(&self) -> bool {
+        use ErrorCode::*;
+        let refusals = [AccessDenied, ExpiredToken, InvalidSignature, MissingAuthenticationToken, UnrecognizedClient];
+        matches!(self, ErrorKind::Service { error, .. } if error.status == 403 || refusals.contains(&error.code))
+    }
+}
+
 impl Error {
     pub(super) fn new(operation: &'static str, place: &Arc<Place>, kind: ErrorKind) -> Self {
         Error(Box::new(Inner { operation, place: place.clone(), kind }))
@@ -155,10 +164,13 @@ impl Error {
                 }
                 InvalidSignature => format!(
                     "check the secret access key, that the credentials belong to {endpoint}, and that no proxy changes \
-                     requests"
+                     requests; a key that is replaced where it was found is taken up by itself"
                 ),
                 UnrecognizedClient | MissingAuthenticationToken => {
-                    format!("check the access key ID, and that the credentials belong to {endpoint}")
+                    format!(
+                        "check the access key ID, whether the key is active, and that the credentials belong to {endpoint}; \
+                         a key that is replaced where it was found is taken up by itself"
+                    )
                 }
                 ExpiredToken => "the session token has expired: log in again, or renew the credentials".into(),
                 AccessDenied => format!(
