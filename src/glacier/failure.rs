@@ -156,10 +156,11 @@ impl Error {
                 None => "this machine's clock is off: set it".into(),
             },
             ErrorKind::Service { error, .. } => match &error.code {
-                InvalidSignature if error.message.contains("scope") => {
+                // Further lines of the message are what was to be signed.
+                InvalidSignature if first_line(&error.message).contains("scope") => {
                     format!("requests are signed for region '{region}': check that it is the region of {endpoint}")
                 }
-                InvalidSignature if error.message.contains("x-amz-content-sha256") => {
+                InvalidSignature if first_line(&error.message).contains("x-amz-content-sha256") => {
                     "the data changed on its way".into()
                 }
                 InvalidSignature => format!(
@@ -200,7 +201,7 @@ impl std::fmt::Display for Error {
         match self.kind() {
             ErrorKind::Service { error, request_id, .. } => {
                 // What follows the first line of a signature error is the canonical request: for the log, not for a person.
-                let message = error.message.lines().next().unwrap_or_default();
+                let message = first_line(&error.message);
                 write!(f, "{} (status {})", error.code, error.status)?;
                 if !message.is_empty() {
                     write!(f, ": {message}")?;
@@ -249,6 +250,10 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
+}
+
+fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
 }
 
 /// The kind of an error response.
