@@ -180,9 +180,8 @@ async fn credentials_that_are_wrong_for_a_while() {
         while told.len() < 3 {
             tokio::time::sleep(Duration::from_millis(5)).await;
             let trouble = recall.trouble();
-            match trouble.filter(|trouble| told.last() != Some(&trouble.since)) {
-                Some(trouble) => told.push(trouble.since),
-                None => {}
+            if let Some(trouble) = trouble.filter(|trouble| told.last() != Some(&trouble.since)) {
+                told.push(trouble.since);
             }
         }
     });

@@ -10,6 +10,7 @@ use super::db::{Tx, capacity, jobs, lock, uploads};
 use super::service::Service;
 use super::{jobs::LIFETIME, multipart::IDLE};
 use crate::glacier::error::ServiceError;
+use crate::util::clock;
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_secs(10 * 60);
@@ -40,8 +41,10 @@ pub(super) async fn watch_clock(service: Arc<Service>) {
 
 async fn not_later(service: &Service) -> Result<(), ServiceError> {
     let now = service.now();
-    if service.read(move |connection| Ok(jobs::any_later(connection, now)?)).await? {
-        let jobs = service.write(move |tx| Ok(jobs::begin_now(tx, now)?)).await?;
+    // Not those that begin while this looks.
+    let later = clock::add(now, LOOK);
+    if service.read(move |connection| Ok(jobs::any_later(connection, later)?)).await? {
+        let jobs = service.write(move |tx| Ok(jobs::begin_now(tx, later, now)?)).await?;
         log::warn!("the clock was set back: {jobs} jobs in progress count as initiated now");
         service.jobs_changed.notify_one();
     }
