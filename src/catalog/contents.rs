@@ -266,6 +266,7 @@ impl Catalog {
     pub fn clock_set_back(&self, by: i64, now: i64) -> Result<()> {
         self.write(|tx| {
             tx.prepare_cached("UPDATE content SET due = due - ?1 WHERE state = 1 AND due > ?2")?.execute([by, now])?;
+            tx.prepare_cached("UPDATE job SET created = created - ?1 WHERE created > ?2")?.execute([by, now])?;
             Ok(())
         })
     }

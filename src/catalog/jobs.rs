@@ -75,8 +75,6 @@ pub struct Waiting {
     pub vault: VaultId,
     /// How many.
     pub jobs: u64,
-    /// When the youngest was planned, in nanoseconds since 1970.
-    pub youngest: i64,
 }
 
 const JOB: &str = "SELECT j.id, j.vault, v.name, j.first, j.last, j.tier, j.state, j.job_id, j.created,
@@ -147,10 +145,9 @@ impl Catalog {
     pub fn waiting(&self) -> Result<Vec<Waiting>> {
         self.read(|conn| {
             let mut statement =
-                conn.prepare_cached("SELECT vault, COUNT(*), MAX(created) FROM job WHERE state = 1 GROUP BY vault")?;
-            let rows = statement.query_map([], |row| {
-                Ok(Waiting { vault: row.get(0)?, jobs: row.get::<_, i64>(1)? as u64, youngest: row.get(2)? })
-            })?;
+                conn.prepare_cached("SELECT vault, COUNT(*) FROM job WHERE state = 1 GROUP BY vault")?;
+            let rows = statement
+                .query_map([], |row| Ok(Waiting { vault: row.get(0)?, jobs: row.get::<_, i64>(1)? as u64 }))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }

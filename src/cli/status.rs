@@ -25,6 +25,9 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Most uploads, and most jobs, that are shown one by one.
 const ROWS: usize = 10;
 
+/// From how many seconds on it is told that an upload stands still.
+const IDLE: u64 = 15;
+
 /// Most uploads, and most jobs, that a daemon tells.
 const TOLD: usize = 100;
 
@@ -98,7 +101,10 @@ fn page(status: &wire::Status) -> String {
             "\nTrash\n  {entries} couldn't be deleted from the vaults: see `glacierfs trash list`\n"
         ));
     }
-    section(&mut page, "Paused", status.paused.iter().map(paused).collect());
+    section(&mut page, "Paused", status.paused.iter().map(|pause| paused(pause, now)).collect());
+    let trouble = status.recall_trouble.iter();
+    let told = trouble.map(|told| vec![format!("since {}", output::local_time(told.since)), told.reason.clone()]);
+    section(&mut page, "Recalls wait", told.collect());
     section(&mut page, "Uploads", status.uploads.iter().map(|upload| upload_row(upload).into()).collect());
     section(&mut page, "Jobs", status.jobs.iter().map(|job| job_row(job).into()).collect());
     page
@@ -149,16 +155,24 @@ fn recalling(status: &wire::Status) -> String {
     }
 }
 
-fn paused(paused: &wire::Paused) -> Vec<String> {
-    vec![paused.vault.clone(), format!("since {}", output::local_time(paused.since)), paused.reason.clone()]
+fn paused(paused: &wire::Paused, now: Timestamp) -> Vec<String> {
+    let retry = match paused.retry > now {
+        true => format!("tried again in {}", output::span(output::between(now, paused.retry))),
+        false => "being tried again".to_owned(),
+    };
+    vec![paused.vault.clone(), format!("since {}", output::local_time(paused.since)), retry, paused.reason.clone()]
 }
 
 fn upload_row(upload: &wire::Upload) -> [String; 3] {
-    let tries = match (&upload.error, upload.attempts) {
+    let mut tries = match (&upload.error, upload.attempts) {
         (Some(error), tries) => format!("try {tries}; the last one failed: {error}"),
         (None, 0 | 1) => String::new(),
         (None, tries) => format!("try {tries}"),
     };
+    if upload.idle_seconds >= IDLE {
+        let separator = if tries.is_empty() { "" } else { "; " };
+        tries = format!("nothing has moved for {} s{separator}{tries}", upload.idle_seconds);
+    }
     [progress(upload.sent, upload.size), upload.path.to_string(), tries]
 }
 
@@ -292,6 +306,7 @@ mod tests {
             cache: Cache { bytes: size::MIB, limit: size::GIB, files: 2 },
             spool: Spool::default(),
             paused: Vec::new(),
+            recall_trouble: None,
             undeletable: 0,
         };
         let idle = page(&status);
@@ -314,9 +329,16 @@ mod tests {
             sent: 100,
             attempts: 2,
             error: Some("timeout".to_owned()),
+            idle_seconds: 14,
         }];
-        status.paused = vec![Paused { vault: "docs".to_owned(), reason: "access denied".to_owned(), since: started }];
+        let retry = Timestamp::now() - jiff::SignedDuration::from_secs(1);
+        let (vault, reason) = ("docs".to_owned(), "access denied".to_owned());
+        status.paused = vec![Paused { vault, reason, since: started, retry }];
+        status.recall_trouble = Some(Trouble { reason: "no connection".to_owned(), since: started });
         let busy = page(&status);
+        status.uploads[0].idle_seconds = 15;
+        let still = "photos/a%FF.jpg  nothing has moved for 15 s; try 2; the last one failed: timeout\n";
+        assert!(page(&status).contains(still), "{}", page(&status));
         status.uploads = vec![status.uploads[0].clone(); 12];
         let many = page(&status);
         assert_eq!(many.matches("a%FF.jpg").count(), ROWS, "{many}");
@@ -325,6 +347,8 @@ mod tests {
             "  archiving  3 files, 200 B to go, 1 uploading at 2.0 KiB/s, 1 failed and tried again, 2 being written\n",
             "\nUploads\n  100 B of 200 B, 50 %  photos/a%FF.jpg  try 2; the last one failed: timeout\n",
             "\nPaused\n  docs  since ",
+            "  being tried again  access denied\n",
+            "\nRecalls wait\n  since ",
         ] {
             assert!(busy.contains(expected), "{expected:?} in {busy}");
         }

@@ -140,8 +140,10 @@ pub struct Status {
     pub cache: Cache,
     /// Data not archived yet, kept locally.
     pub spool: Spool,
-    /// Vaults whose uploads rest after an error that a retry can't help.
+    /// Vaults whose uploads rest after an error; they are tried again by themselves.
     pub paused: Vec<Paused>,
+    /// What keeps recalls from moving, if anything does; they are tried again by themselves.
+    pub recall_trouble: Option<Trouble>,
     /// Things in the trash whose archives the service refused to delete.
     pub undeletable: u64,
 }
@@ -196,6 +198,8 @@ pub struct Upload {
     pub attempts: u32,
     /// What the last failed try said.
     pub error: Option<String>,
+    /// Seconds since something of it was sent; 0 for a file that waits for its next try.
+    pub idle_seconds: u64,
 }
 
 /// What a job brings.
@@ -272,6 +276,17 @@ pub struct Spool {
 pub struct Paused {
     /// The vault.
     pub vault: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When they are tried again by themselves.
+    pub retry: Timestamp,
+}
+
+/// Something that fails again and again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trouble {
     /// Why.
     pub reason: String,
     /// Since when.
@@ -671,13 +686,14 @@ mod tests {
             "queue":{"files":2,"bytes":10,"uploading_files":1,"uploading_bytes_sent":4,"failed_files":0,"dirty_files":1},
             "rates":{"upload_bytes_per_second":1.5,"recall_bytes_per_second":0},
             "totals":{"archived_files":1,"archived_bytes":2,"recalled_bytes":3},
-            "uploads":[{"path":"v/a%FF","size":9,"sent":4,"attempts":2,"error":null}],
+            "uploads":[{"path":"v/a%FF","size":9,"sent":4,"attempts":2,"error":null,"idle_seconds":3}],
             "jobs":[{"id":"j","vault":"v","path":null,"kind":"inventory","tier":null,"range":null,"size":0,"received":0,
                      "state":"waiting","created":"2026-01-02T03:04:05Z","eta":null,"error":null},
                     {"id":"k","vault":"v","path":"v/a","kind":"archive","tier":"Bulk","range":[0,1048575],"size":1048576,
                      "received":5,"state":"downloading","created":"2026-01-02T03:04:05Z","eta":null,"error":null}],
             "cache":{"bytes":1,"limit":2,"files":3},"spool":{"bytes":4},
-            "paused":[{"vault":"v","reason":"denied","since":"2026-01-02T03:04:05Z"}],"undeletable":0 }"#;
+            "paused":[{"vault":"v","reason":"denied","since":"2026-01-02T03:04:05Z","retry":"2026-01-02T03:04:06Z"}],
+            "recall_trouble":{"reason":"no connection","since":"2026-01-02T03:04:05Z"},"undeletable":0 }"#;
         let status: Status = serde_json::from_str(text).expect("a status of the contract");
         assert_eq!(status.uploads[0].path.0, b"v/a\xff");
         assert_eq!(status.jobs[1].range, Some((0, 1_048_575)));

@@ -38,7 +38,8 @@ pub(super) async fn sync(catalog: Arc<Catalog>, cache: Arc<Cache>) {
     }
 }
 
-/// Tells systemd that the daemon isn't hung, if it wants to know.
+/// Tells systemd that the daemon isn't hung, if it wants to know. A suspended machine doesn't look like a hang: systemd's watch and
+/// this one go by CLOCK_MONOTONIC, which stands still meanwhile (clock_gettime(2)), as no step of the machine's time moves it.
 pub(super) async fn watchdog() {
     let Some(interval) = ready::watchdog() else { return };
     let mut interval = tokio::time::interval(interval);

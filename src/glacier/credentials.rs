@@ -3,8 +3,12 @@
 //! The chain is the one every AWS tool follows: environment, shared profiles (with SSO, assumed roles and
 //! `credential_process`), web identity, container, instance metadata. What it yields is kept until shortly before it
 //! expires; many requests at once cause one refresh, and while the old credentials are still good nobody waits for it.
+//!
+//! A key in a file has no expiry. So what the service refuses is looked for again in its source: a key that somebody
+//! replaced is taken up without a restart.
 
 use std::error::Error as _;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +18,8 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 
 use crate::glacier::sigv4::Credentials;
 
@@ -42,9 +48,10 @@ enum Source {
     Provider(Arc<Cached>),
 }
 
-#[derive(Debug)]
 struct Cached {
-    provider: SharedCredentialsProvider,
+    /// Makes the provider. A new one is made each time that it is to be asked: AWS's own read their files once, and answer
+    /// what was in them, or that they couldn't be read, for ever.
+    make: Box<dyn Fn() -> BoxFuture<'static, SharedCredentialsProvider> + Send + Sync>,
     /// What the provider is called in messages.
     name: String,
     current: RwLock<Option<Current>>,
@@ -74,25 +81,40 @@ impl CredentialSource {
     /// does for the AWS CLI; else `AWS_PROFILE` or the profile `default` is one among them. Nothing is asked yet.
     pub async fn aws(region: &str, profile: Option<&str>) -> Self {
         let region = Region::new(region.to_owned());
-        match profile {
+        match profile.map(str::to_owned) {
             Some(profile) => {
-                let config = ProviderConfig::without_region().with_region(Some(region));
-                let provider =
-                    ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile).build();
-                Self::provider(provider, format!("AWS profile '{profile}'"))
+                let name = format!("AWS profile '{profile}'");
+                let make = move || {
+                    let config = ProviderConfig::without_region().with_region(Some(region.clone()));
+                    let builder = ProfileFileCredentialsProvider::builder().configure(&config);
+                    let provider = SharedCredentialsProvider::new(builder.profile_name(&profile).build());
+                    std::future::ready(provider).boxed()
+                };
+                Self::made_by(make, name)
             }
             None => {
-                let provider = DefaultCredentialsChain::builder().region(region).build().await;
                 let name = "environment, AWS profile, web identity, container or instance metadata";
-                Self::provider(provider, name.to_owned())
+                let make = move || {
+                    let chain = DefaultCredentialsChain::builder().region(region.clone()).build();
+                    chain.map(SharedCredentialsProvider::new).boxed()
+                };
+                Self::made_by(make, name.to_owned())
             }
         }
     }
 
     /// Any other provider; `name` says in messages where credentials were looked for.
     pub fn provider(provider: impl ProvideCredentials + 'static, name: String) -> Self {
+        let provider = SharedCredentialsProvider::new(provider);
+        Self::made_by(move || std::future::ready(provider.clone()).boxed(), name)
+    }
+
+    fn made_by(
+        make: impl Fn() -> BoxFuture<'static, SharedCredentialsProvider> + Send + Sync + 'static,
+        name: String,
+    ) -> Self {
         CredentialSource(Source::Provider(Arc::new(Cached {
-            provider: SharedCredentialsProvider::new(provider),
+            make: Box::new(make),
             name,
             current: RwLock::new(None),
             refreshing: tokio::sync::Mutex::new(()),
@@ -107,14 +129,23 @@ impl CredentialSource {
         }
     }
 
-    /// Forgets what is cached if it is still `used`, because the service has refused it as expired.
-    pub fn forget(&self, used: &Credentials) {
-        if let Source::Provider(cached) = &self.0 {
-            let mut current = cached.current.write().unwrap_or_else(PoisonError::into_inner);
-            if current.as_ref().is_some_and(|current| *current.credentials == *used) {
-                *current = None;
-            }
-        }
+    /// The service has refused `used`: asks the source for others, and answers them if it has any.
+    pub async fn others(&self, used: &Credentials) -> Option<Arc<Credentials>> {
+        let Source::Provider(cached) = &self.0 else { return None };
+        let _refreshing = cached.refreshing.lock().await;
+        // Another task may have asked while this one waited.
+        let current = match cached.current().filter(|current| *current.credentials != *used) {
+            Some(current) => current.credentials,
+            // Without an answer the refused ones stay: what the service says of them says more than their absence.
+            None => cached.refresh().await.inspect_err(|error| log::debug!("{}", cached.failure(error))).ok()?,
+        };
+        (*current != *used).then_some(current)
+    }
+}
+
+impl fmt::Debug for Cached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -140,17 +171,8 @@ impl Cached {
         if let Some(current) = self.current().filter(|current| current.good_for(REFRESH_BEFORE)) {
             return Ok(current.credentials);
         }
-        match self.provider.provide_credentials().await {
-            Ok(fresh) => {
-                let credentials = Arc::new(Credentials {
-                    access_key: fresh.access_key_id().to_owned(),
-                    secret_key: fresh.secret_access_key().to_owned(),
-                    session_token: fresh.session_token().map(str::to_owned),
-                });
-                let current = Current { credentials: credentials.clone(), expiry: fresh.expiry() };
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(current);
-                Ok(credentials)
-            }
+        match self.refresh().await {
+            Ok(credentials) => Ok(credentials),
             Err(error) => match self.current().filter(|current| current.good_for(UNUSABLE_BEFORE)) {
                 Some(usable) => {
                     log::warn!("credentials that expire soon couldn't be refreshed: {}", self.failure(&error).message);
@@ -159,6 +181,19 @@ impl Cached {
                 None => Err(self.failure(&error)),
             },
         }
+    }
+
+    /// Asks the source, and keeps what it answers.
+    async fn refresh(&self) -> Result<Arc<Credentials>, CredentialsError> {
+        let fresh = (self.make)().await.provide_credentials().await?;
+        let credentials = Arc::new(Credentials {
+            access_key: fresh.access_key_id().to_owned(),
+            secret_key: fresh.secret_access_key().to_owned(),
+            session_token: fresh.session_token().map(str::to_owned),
+        });
+        let current = Current { credentials: credentials.clone(), expiry: fresh.expiry() };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(current);
+        Ok(credentials)
     }
 
     fn failure(&self, error: &CredentialsError) -> NoCredentials {
@@ -235,18 +270,32 @@ mod tests {
     #[tokio::test]
     async fn refreshed_before_expiry() {
         let failing = || Err(CredentialsError::provider_error("out of order"));
-        let (scripted, source) = source(vec![keys("old", Some(60)), failing(), keys("new", Some(3600)), failing()]);
+        let (scripted, source) = source(vec![keys("old", Some(60)), failing(), keys("new", Some(3600))]);
         assert_eq!(key(&source).await, "old");
         assert_eq!(key(&source).await, "old", "a failing refresh keeps what is still good");
         assert_eq!(key(&source).await, "new");
         assert_eq!(key(&source).await, "new");
         assert_eq!(scripted.asked.load(Ordering::SeqCst), 3);
 
-        let used = source.get().await.expect("credentials");
-        source.forget(&used);
-        let error = source.get().await.expect_err("the script has no more");
+        let (_, source) = self::source(vec![failing()]);
+        let error = source.get().await.expect_err("the script has nothing else");
         assert!(error.retryable && error.message.contains("the script"), "{error}");
         assert!(error.message.contains("out of order"), "{error}");
+    }
+
+    /// Promise: what the service refuses is looked for again in its source, once for all who were refused; what isn't another
+    /// key there is no news.
+    #[tokio::test]
+    async fn refused_credentials_are_replaced() {
+        let failing = || Err(CredentialsError::provider_error("out of order"));
+        let (scripted, source) = source(vec![keys("old", None), failing(), keys("old", None), keys("new", None)]);
+        let used = source.get().await.expect("credentials");
+        assert!(source.others(&used).await.is_none(), "the source fails");
+        assert_eq!(key(&source).await, "old");
+        assert!(source.others(&used).await.is_none(), "it has the same");
+        let all = futures_util::future::join_all((0..50).map(|_| source.others(&used))).await;
+        assert!(all.iter().flatten().all(|others| others.access_key == "new") && all.iter().all(Option::is_some));
+        assert_eq!((key(&source).await.as_str(), scripted.asked.load(Ordering::SeqCst)), ("new", 4));
     }
 
     /// Promise: a profile that is named is the only source, and its absence is said with its name.

@@ -71,6 +71,15 @@ pub enum ErrorKind {
     Invalid(String),
 }
 
+impl ErrorKind {
+    /// Whether other credentials may help.
+    pub(super) fn may_be_credentials(&self) -> bool {
+        use ErrorCode::*;
+        let refusals = [AccessDenied, ExpiredToken, InvalidSignature, MissingAuthenticationToken, UnrecognizedClient];
+        matches!(self, ErrorKind::Service { error, .. } if error.status == 403 || refusals.contains(&error.code))
+    }
+}
+
 impl Error {
     pub(super) fn new(operation: &'static str, place: &Arc<Place>, kind: ErrorKind) -> Self {
         Error(Box::new(Inner { operation, place: place.clone(), kind }))
@@ -147,18 +156,22 @@ impl Error {
                 None => "this machine's clock is off: set it".into(),
             },
             ErrorKind::Service { error, .. } => match &error.code {
-                InvalidSignature if error.message.contains("scope") => {
+                // Further lines of the message are what was to be signed.
+                InvalidSignature if first_line(&error.message).contains("scope") => {
                     format!("requests are signed for region '{region}': check that it is the region of {endpoint}")
                 }
-                InvalidSignature if error.message.contains("x-amz-content-sha256") => {
+                InvalidSignature if first_line(&error.message).contains("x-amz-content-sha256") => {
                     "the data changed on its way".into()
                 }
                 InvalidSignature => format!(
                     "check the secret access key, that the credentials belong to {endpoint}, and that no proxy changes \
-                     requests"
+                     requests; a key that is replaced where it was found is taken up by itself"
                 ),
                 UnrecognizedClient | MissingAuthenticationToken => {
-                    format!("check the access key ID, and that the credentials belong to {endpoint}")
+                    format!(
+                        "check the access key ID, whether the key is active, and that the credentials belong to {endpoint}; \
+                         a key that is replaced where it was found is taken up by itself"
+                    )
                 }
                 ExpiredToken => "the session token has expired: log in again, or renew the credentials".into(),
                 AccessDenied => format!(
@@ -188,7 +201,7 @@ impl std::fmt::Display for Error {
         match self.kind() {
             ErrorKind::Service { error, request_id, .. } => {
                 // What follows the first line of a signature error is the canonical request: for the log, not for a person.
-                let message = error.message.lines().next().unwrap_or_default();
+                let message = first_line(&error.message);
                 write!(f, "{} (status {})", error.code, error.status)?;
                 if !message.is_empty() {
                     write!(f, ": {message}")?;
@@ -237,6 +250,10 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
+}
+
+fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
 }
 
 /// The kind of an error response.

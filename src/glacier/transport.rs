@@ -14,7 +14,6 @@ use http::{Method, StatusCode};
 use reqwest::{Request, Response, Url};
 
 use crate::glacier::credentials::CredentialSource;
-use crate::glacier::error::ErrorCode;
 use crate::glacier::failure::{self, Error, ErrorKind, Place};
 use crate::glacier::payload::Payload;
 use crate::glacier::sigv4::{self, Credentials, RequestLine};
@@ -204,11 +203,25 @@ impl Transport {
         Ok(())
     }
 
-    /// Signs and sends `call` once, up to the headers of an answer of success.
+    /// Signs and sends `call` once, up to the headers of an answer of success; and once more where the service refuses our
+    /// credentials and their source has others by now, so that nobody notices when a key is replaced.
     async fn attempt(&self, call: &Call) -> Result<Response, ErrorKind> {
-        let credentials = self.credentials.get().await.map_err(ErrorKind::Credentials)?;
+        let used = self.credentials.get().await.map_err(ErrorKind::Credentials)?;
+        match self.attempt_with(call, &used).await {
+            Err(refused) if refused.may_be_credentials() => match self.credentials.others(&used).await {
+                Some(others) => {
+                    log::info!("the service refuses the credentials {}: there are new ones", used.access_key);
+                    self.attempt_with(call, &others).await
+                }
+                None => Err(refused),
+            },
+            other => other,
+        }
+    }
+
+    async fn attempt_with(&self, call: &Call, credentials: &Credentials) -> Result<Response, ErrorKind> {
         let (body, progress) = call.payload.body();
-        let mut request = self.signed(call, &credentials)?;
+        let mut request = self.signed(call, credentials)?;
         *request.body_mut() = Some(reqwest::Body::wrap(body));
 
         let sending = self.http.execute(request);
@@ -243,9 +256,6 @@ impl Transport {
         let kind = failure::refused(status, &headers, &body, now);
         if let ErrorKind::Service { error, .. } = &kind {
             log::debug!("{} {}: status {status}, {error}", call.method, call.path);
-            if error.code == ErrorCode::ExpiredToken {
-                self.credentials.forget(&credentials);
-            }
         }
         Err(kind)
     }

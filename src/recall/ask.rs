@@ -10,6 +10,8 @@ use futures_util::stream;
 use super::REQUESTS;
 use super::RETRY;
 use super::Recall;
+use super::trouble::Work;
+use super::trouble::may_pass;
 use crate::catalog;
 use crate::catalog::Job;
 use crate::catalog::JobState;
@@ -35,6 +37,7 @@ impl Recall {
                 Vec::new()
             });
             if planned.is_empty() {
+                self.troubles.end(Work::Ask);
                 self.planned.notified().await;
                 may_have_jobs = failures > 0;
                 continue;
@@ -42,7 +45,7 @@ impl Recall {
             if may_have_jobs {
                 if let Err(error) = self.adopt().await {
                     failures += 1;
-                    log::warn!("retrievals can't be started now, and will be tried again: {error}");
+                    self.troubles.begin(Work::Ask, error.to_string());
                     tokio::time::sleep(RETRY.wait(failures)).await;
                 } else {
                     may_have_jobs = false;
@@ -60,11 +63,11 @@ impl Recall {
                 failures = 0;
             }
             match outcomes.into_iter().find_map(Result::err) {
-                None => {}
+                None => self.troubles.end(Work::Ask),
                 Some(error) => {
                     failures += 1;
                     may_have_jobs = true;
-                    log::warn!("a retrieval can't be started now, and will be tried again: {error}");
+                    self.troubles.begin(Work::Ask, error);
                     tokio::time::sleep(RETRY.wait(failures)).await;
                 }
             }
@@ -88,7 +91,7 @@ impl Recall {
                 self.accepted.notify_one();
                 Ok(())
             }
-            Err(error) if error.is_retryable() => Err(error.to_string()),
+            Err(error) if may_pass(&error) => Err(error.to_string()),
             Err(error) => self.fail(job, &error.to_string()).map_err(unwanted),
         }
     }
@@ -100,7 +103,11 @@ impl Recall {
             by_vault.entry(&job.vault_name).or_default().push(job);
         }
         for (vault, planned) in by_vault {
-            let jobs = self.service.jobs(vault).await?;
+            let jobs = match self.service.jobs(vault).await {
+                // Of a vault that is gone, say: its own jobs will fail when they are asked for, those of others needn't wait.
+                Err(error) if !may_pass(&error) => continue,
+                other => other?,
+            };
             let mut known: HashMap<(&str, RangeInclusive<u64>), &str> = HashMap::new();
             for job in jobs.iter().filter(|job| !matches!(job.status, JobStatus::Failed(_))) {
                 if let JobKind::Archive { archive_id, range: Some(range) } = &job.kind {

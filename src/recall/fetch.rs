@@ -16,6 +16,8 @@ use super::REQUESTS;
 use super::RETRY;
 use super::Recall;
 use super::lock;
+use super::trouble::Work;
+use super::trouble::may_pass;
 use crate::catalog;
 use crate::catalog::Content;
 use crate::catalog::FileId;
@@ -51,7 +53,7 @@ impl From<service::Error> for Trouble {
     fn from(error: service::Error) -> Self {
         match error.kind() {
             Kind::NotFound => Trouble::Lost,
-            _ if error.is_retryable() => Trouble::Later(error.to_string()),
+            _ if may_pass(&error) => Trouble::Later(error.to_string()),
             _ => Trouble::Never(error.to_string()),
         }
     }
@@ -83,6 +85,9 @@ impl Recall {
                 log::error!("the queue of recalls can't be read: {error}");
                 Vec::new()
             });
+            if ready.is_empty() && busy.is_empty() {
+                self.troubles.end(Work::Fetch);
+            }
             for job in ready {
                 let received = Arc::new(AtomicU64::new(0));
                 lock(&self.fetching).insert(job.id, received.clone());
@@ -100,16 +105,16 @@ impl Recall {
         let noted = loop {
             received.store(0, Ordering::Relaxed);
             match self.output(&job, &received).await {
-                Ok(()) => break self.done(&job),
+                Ok(()) => {
+                    self.troubles.end(Work::Fetch);
+                    break self.done(&job);
+                }
                 Err(Trouble::Unwanted) => break self.unwanted(&job),
                 Err(Trouble::Lost) => break self.lost(&job),
                 Err(Trouble::Never(reason)) => break self.fail(&job, &reason),
                 Err(Trouble::Later(reason)) => {
                     failures += 1;
-                    log::warn!(
-                        "a retrieval from {} can't be fetched now, and will be tried again: {reason}",
-                        job.vault_name
-                    );
+                    self.troubles.begin(Work::Fetch, reason);
                     tokio::time::sleep(RETRY.wait(failures)).await;
                 }
             }

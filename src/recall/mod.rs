@@ -14,6 +14,7 @@ mod ask;
 mod fetch;
 mod plan;
 mod poll;
+mod trouble;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -45,6 +46,9 @@ use crate::util::crash;
 use crate::util::crash::Point;
 use crate::util::rate::Rate;
 use crate::util::retry::Backoff;
+
+pub use trouble::Trouble;
+use trouble::Troubles;
 
 /// Requests under way at a time, of each of the three loops.
 const REQUESTS: usize = 8;
@@ -148,6 +152,7 @@ pub struct Recall {
     accepted: Notify,
     ready: Notify,
     rate: Rate,
+    troubles: Troubles,
 }
 
 impl Recall {
@@ -174,6 +179,7 @@ impl Recall {
             accepted: Notify::new(),
             ready: Notify::new(),
             rate: Rate::default(),
+            troubles: Troubles::default(),
         }
     }
 
@@ -256,6 +262,11 @@ impl Recall {
         views
     }
 
+    /// Why nothing moves, if the service can't be asked: the oldest of what is the matter. All of it is tried again.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.troubles.oldest()
+    }
+
     /// Bytes a second that are coming in.
     pub fn rate(&self) -> f64 {
         self.rate.per_second()
@@ -304,8 +315,9 @@ impl Recall {
 
     /// Gives a job up for good.
     fn fail(&self, job: &Job, reason: &str) -> catalog::Result<()> {
-        log::error!("a retrieval from {} failed: {reason}", job.vault_name);
         let Some(content) = self.catalog.content_of(job.archive.row)? else { return self.unwanted(job) };
+        let path = self.catalog.path(content.ino)?.unwrap_or_default();
+        log::error!("the retrieval of {} failed: {reason}", String::from_utf8_lossy(&path));
         self.catalog.drop_job(job.id)?;
         lock(&self.failures).put(content.id, reason.to_owned());
         self.tell(content.id, Event::Failed(reason.to_owned()));

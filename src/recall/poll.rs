@@ -1,7 +1,8 @@
 //! Finds out which jobs are ready.
 //!
 //! A few jobs of a vault are looked at one by one, many by listing them. The time between two looks is a share of how long
-//! the youngest job has waited, so that a job of seconds is noticed at once and one of hours costs little.
+//! it is since one was accepted, so that a job of seconds is noticed at once and one of hours costs little. That time is
+//! measured here: the machine's clock may be set meanwhile.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,13 +13,14 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::REQUESTS;
+use super::RETRY;
 use super::Recall;
 use super::lock;
+use super::trouble::Work;
 use crate::catalog;
 use crate::catalog::Job;
 use crate::catalog::JobState;
 use crate::catalog::Waiting;
-use crate::catalog::now;
 use crate::service;
 use crate::service::JobStatus;
 use crate::service::Kind;
@@ -38,30 +40,41 @@ const LOOKING: u32 = 5;
 impl Recall {
     /// Looks at accepted jobs, for ever.
     pub(super) async fn poll(self: Arc<Self>) {
+        let (mut youngest, mut failures) = (Instant::now(), 0);
         loop {
             let waiting = self.catalog.waiting().unwrap_or_else(|error| {
                 log::error!("the queue of recalls can't be read: {error}");
                 Vec::new()
             });
             if waiting.is_empty() {
+                self.troubles.end(Work::Poll);
                 self.accepted.notified().await;
+                youngest = Instant::now();
                 continue;
             }
             let began = Instant::now();
-            let mut pause = LONGEST;
+            let mut errors = Vec::new();
             for vault in &waiting {
-                if let Err(error) = self.look(vault).await {
-                    log::warn!("the state of retrievals can't be asked now, and will be again: {error}");
-                }
-                let age = Duration::from_nanos(now().saturating_sub(vault.youngest).max(0) as u64);
-                pause = pause.min(age.mul_f64(LATE));
+                errors.extend(self.look(vault).await.err());
             }
-            let shortest = SHORTEST.max(began.elapsed() * LOOKING);
+            match errors.first() {
+                None => self.troubles.end(Work::Poll),
+                Some(error) => self.troubles.begin(Work::Poll, error.to_string()),
+            }
+            // Trouble with one vault doesn't hold up the others.
+            let (shortest, pause) = if errors.len() < waiting.len() {
+                failures = 0;
+                let shortest = (began.elapsed() * LOOKING).clamp(SHORTEST, LONGEST);
+                (shortest, youngest.elapsed().mul_f64(LATE).min(LONGEST))
+            } else {
+                failures += 1;
+                (SHORTEST, RETRY.wait(failures))
+            };
             tokio::time::sleep(shortest).await;
             tokio::select! {
                 () = tokio::time::sleep(pause.saturating_sub(shortest)) => {}
                 // A younger job is one to look at soon.
-                () = self.accepted.notified() => {}
+                () = self.accepted.notified() => youngest = Instant::now(),
             }
         }
     }
@@ -79,7 +92,13 @@ impl Recall {
         }
         let jobs = self.accepted_jobs(waiting, usize::MAX >> 1);
         let Some(vault) = jobs.first().map(|job| job.vault_name.clone()) else { return Ok(()) };
-        let listed = self.service.jobs(&vault).await?;
+        let listed = match self.service.jobs(&vault).await {
+            Err(error) if error.kind() == Kind::VaultMissing => {
+                jobs.iter().for_each(|job| self.gave_up(job, &error));
+                return Ok(());
+            }
+            other => other?,
+        };
         let listed: HashMap<&str, &service::Job> = listed.iter().map(|job| (job.id.as_str(), job)).collect();
         for job in &jobs {
             if let Some(job_id) = &job.job_id {
@@ -95,6 +114,7 @@ impl Recall {
         match self.service.job(&job.vault_name, job_id).await {
             Ok(found) => self.note(job, Some(&found)),
             Err(error) if error.kind() == Kind::NotFound => self.note(job, None),
+            Err(error) if error.kind() == Kind::VaultMissing => self.gave_up(job, &error),
             Err(error) => return Err(error),
         }
         Ok(())
@@ -122,6 +142,13 @@ impl Recall {
             }
         };
         if let Err(error) = noted {
+            log::error!("the catalog can't record a retrieval: {error}");
+        }
+    }
+
+    /// The service will never answer for this job.
+    fn gave_up(&self, job: &Job, error: &service::Error) {
+        if let Err(error) = self.fail(job, &error.to_string()) {
             log::error!("the catalog can't record a retrieval: {error}");
         }
     }

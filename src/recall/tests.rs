@@ -11,6 +11,7 @@ use crate::catalog::Adopted;
 use crate::catalog::Kind as InodeKind;
 use crate::catalog::KnownArchive;
 use crate::catalog::NewInode;
+use crate::service::Kind;
 use crate::service::fake;
 use crate::service::fake::Fake;
 use crate::service::fake::Op;
@@ -145,6 +146,52 @@ async fn waiters_who_go_at_once_leave_nothing() {
     });
 }
 
+/// Promise: a vault whose jobs can't be listed, because it is gone, say, holds up nobody; a read of what is gone with it ends in an
+/// error, before it is asked for and after.
+#[tokio::test]
+async fn a_vault_that_is_gone() {
+    let house = house();
+    house.fake.fail(Op::Jobs, Some("v"), usize::MAX, When::Before, fake::error(Kind::VaultMissing));
+    let id = house.archive("a", &bytes(1000));
+    house.recall.bring(id, 0, 999).await.expect("recalled");
+    let id = house.archive("b", &bytes(1000));
+    house.fake.fail(Op::RequestRetrieval, Some("v"), 1, When::Before, fake::error(Kind::VaultMissing));
+    let error = house.recall.bring(id, 0, 999).await.expect_err("gone").to_string();
+    assert!(error.contains("VaultMissing"), "{error}");
+    house.fake.fail(Op::Job, Some("v"), 1, When::Before, fake::error(Kind::VaultMissing));
+    let error = house.recall.bring(id, 0, 999).await.expect_err("gone").to_string();
+    assert!(error.contains("VaultMissing"), "{error}");
+    assert!(house.recall.trouble().is_none());
+}
+
+/// Promise: credentials that the service refuses, or that there aren't, cost nobody a retrieval, whenever it happens: who reads
+/// waits, it is told why and since when, and when they are right again everything goes on, with the job that there is.
+#[tokio::test]
+async fn credentials_that_are_wrong_for_a_while() {
+    let house = house();
+    let id = house.archive("a", &bytes(1000));
+    let ops = [Op::RequestRetrieval, Op::Job, Op::Fetch];
+    for op in ops {
+        house.fake.fail(op, Some("v"), 1, When::Before, fake::error(Kind::Credentials));
+    }
+    let recall = house.recall.clone();
+    let told = tokio::spawn(async move {
+        let mut told = Vec::new();
+        while told.len() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let trouble = recall.trouble();
+            if let Some(trouble) = trouble.filter(|trouble| told.last() != Some(&trouble.since)) {
+                told.push(trouble.since);
+            }
+        }
+    });
+    house.recall.bring(id, 0, 999).await.expect("recalled in the end");
+    told.await.expect("told of each");
+    assert_eq!(house.local(id, 0, 999), bytes(1000));
+    assert!(house.recall.trouble().is_none());
+    assert_eq!(ops.map(|op| house.fake.calls(op)), [2, 2, 2]);
+}
+
 /// Promise: of an archive larger than the window only the windows that are read are retrieved, each once.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_archives_come_in_windows() {
@@ -209,7 +256,7 @@ async fn jobs_survive_a_restart() {
         tokio::time::timeout(Duration::from_secs(20), wait).await.expect("accepted");
     };
     accepted(&house, 1).await;
-    house.fake.fail(Op::RequestRetrieval, None, 1, When::After, fake::error(crate::service::Kind::Unavailable));
+    house.fake.fail(Op::RequestRetrieval, None, 1, When::After, fake::error(Kind::Unavailable));
     assert!(!house.recall.start(unnoted, 0, 0).expect("a planned job"));
     while house.fake.calls(Op::RequestRetrieval) < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;

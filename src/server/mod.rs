@@ -173,6 +173,7 @@ impl Server {
             stopping,
             tasks: [
                 Some(tokio::spawn(sweep::sweep_forever(Arc::clone(&service)))),
+                Some(tokio::spawn(sweep::watch_clock(Arc::clone(&service)))),
                 sns.map(|sns| tokio::spawn(notify::tell_forever(Arc::clone(&service), sns))),
             ]
             .into_iter()

@@ -55,8 +55,8 @@ use crate::util::retry::Backoff;
 const FILE: Backoff = Backoff { first: Duration::from_secs(2), cap: Duration::from_secs(600) };
 /// Between tries of a vault that isn't reachable.
 const VAULT: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
-/// Between tries of a vault where somebody must change something first.
-const DENIED: Backoff = Backoff { first: Duration::from_secs(60), cap: Duration::from_secs(600) };
+/// Between tries of a vault where somebody must change something first. Each try sends a file, maybe in vain.
+const DENIED: Backoff = Backoff { first: Duration::from_secs(5), cap: Duration::from_secs(600) };
 /// How many ends of tries may be untold to who waits for them; who misses one looks at the catalog a little later.
 const UNTOLD: usize = 256;
 /// How often uploads that nobody wants any more are aborted.
@@ -116,12 +116,24 @@ pub struct Active {
     pub error: Option<String>,
     since: Instant,
     sent: AtomicU64,
+    /// When something was sent last, in milliseconds from `since`.
+    moved: AtomicU64,
 }
 
 impl Active {
     /// Bytes sent so far; more than there are when some had to be sent again.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// How long nothing has been sent.
+    pub fn idle(&self) -> Duration {
+        self.since.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Ordering::Relaxed)))
+    }
+
+    fn has_sent(&self, bytes: u64) {
+        self.sent.fetch_add(bytes, Ordering::Relaxed);
+        self.moved.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 }
 
@@ -142,6 +154,11 @@ pub struct Pause {
 }
 
 impl Pause {
+    /// When it is tried again by itself.
+    pub fn retry(&self) -> Timestamp {
+        Timestamp::from_nanosecond(self.until.into()).unwrap_or_default()
+    }
+
     /// Whether there is nothing to wait for: somebody must change something, and the last try, after which nobody hurried
     /// the next, has shown that it wasn't done yet.
     pub fn is_hopeless(&self) -> bool {
@@ -163,7 +180,13 @@ impl From<crate::service::Error> for Failure {
     fn from(error: crate::service::Error) -> Self {
         let vault = |permanent| Failure::Vault { reason: error.to_string(), permanent };
         match error.kind() {
-            Kind::VaultMissing | Kind::AccessDenied => vault(true),
+            Kind::VaultMissing => {
+                let reason = format!(
+                    "{error}; somebody has deleted it: `glacierfs vault create` makes it again, and what waits here goes into it"
+                );
+                Failure::Vault { reason, permanent: true }
+            }
+            Kind::AccessDenied => vault(true),
             // Those that have run out may be renewed by themselves.
             Kind::Credentials => vault(!error.is_retryable()),
             Kind::Unavailable | Kind::ClockSkew | Kind::Quota => vault(false),
@@ -227,6 +250,7 @@ impl Uploads {
                     error: sealed.content.error.clone(),
                     since: Instant::now(),
                     sent: AtomicU64::new(0),
+                    moved: AtomicU64::new(0),
                 });
                 lock(&self.active).insert(sealed.content.id, active.clone());
                 tasks.spawn(self.clone().upload(sealed, active));
@@ -257,6 +281,12 @@ impl Uploads {
         self.catalog.make_due(contents, failed_too, catalog::now())?;
         self.sealed.notify_one();
         Ok(())
+    }
+
+    /// Tries the vault called `name` at once, if it pauses: somebody has done something about its trouble.
+    pub fn try_again(&self, name: &str) {
+        lock(&self.paused).values_mut().filter(|pause| pause.vault == name).for_each(|pause| pause.until = 0);
+        self.sealed.notify_one();
     }
 
     /// What is being uploaded, the oldest first.
@@ -378,7 +408,9 @@ impl Uploads {
 
     fn record(&self, sealed: &Sealed, archive: Archive) -> catalog::Result<()> {
         let content = &sealed.content;
-        lock(&self.paused).remove(&content.vault);
+        if let Some(pause) = lock(&self.paused).remove(&content.vault) {
+            log::info!("uploads to vault {} go on; they waited since {}", pause.vault, pause.since);
+        }
         let file = Some((&sealed.inode, sealed.path.as_slice()));
         if self.catalog.archived(content.id, content.generation, &archive, file, catalog::now())? {
             crash::at(Point::Archived);
@@ -395,10 +427,13 @@ impl Uploads {
         let mut paused = lock(&self.paused);
         let now = catalog::now();
         let pause = paused.entry(sealed.content.vault).or_insert_with(|| {
-            log::warn!("uploads to vault {} wait: {reason}", sealed.vault);
             let (vault, since) = (sealed.vault.clone(), Timestamp::now());
             Pause { vault, reason: String::new(), since, permanent, until: 0, failures: 0 }
         });
+        // Once for each trouble, however long it lasts.
+        if pause.failures == 0 || pause.permanent != permanent {
+            log::warn!("uploads to vault {} wait, and are tried again by themselves: {reason}", sealed.vault);
+        }
         // Several requests that failed together are one failure.
         if pause.until <= now {
             pause.failures += 1;

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::TryStreamExt;
@@ -105,7 +104,7 @@ impl Uploads {
         let hash: PayloadHash =
             payload.hash().await.map_err(|error| Failure::File(format!("its bytes can't be read: {error}")))?;
         if have == Some(hash.tree_hash) {
-            active.sent.fetch_add(payload.len(), Ordering::Relaxed);
+            active.has_sent(payload.len());
             return Ok(hash.tree_hash);
         }
         match self.service.put_part(&sealed.vault, &upload.upload_id, offset, payload.clone(), &hash).await {
@@ -237,7 +236,7 @@ impl Uploads {
     fn counted(&self, payload: Payload, active: &Arc<Active>) -> Payload {
         let (active, rate) = (active.clone(), self.rate.clone());
         payload.on_sent(move |bytes| {
-            active.sent.fetch_add(bytes, Ordering::Relaxed);
+            active.has_sent(bytes);
             rate.add(bytes);
         })
     }

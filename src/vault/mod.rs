@@ -8,6 +8,7 @@ mod claims;
 mod inventory;
 mod listed;
 mod restored;
+mod steady;
 mod trash;
 mod verify;
 
@@ -29,6 +30,7 @@ pub use inventory::Report;
 pub use restored::Restore;
 pub use restored::Restored;
 pub use restored::SnapshotReport;
+use steady::Steady;
 pub use trash::Purged;
 pub use trash::after_days;
 pub use verify::FOUND;
@@ -52,6 +54,7 @@ use crate::service::Kind as Trouble;
 use crate::service::Retention;
 use crate::util::crash;
 use crate::util::crash::Point;
+use crate::util::retry::Backoff;
 
 /// What a vault may be called; the tail of every message about a bad name.
 const NAMES: &str = "1 to 255 of a-z, A-Z, 0-9, '_', '-' and '.', not only dots";
@@ -179,14 +182,23 @@ impl Vaults {
         let _ = self.restore.set(restore);
     }
 
-    /// Makes a vault, in the service and as a directory with permission bits `mode`.
+    /// Makes a vault, in the service and as a directory with permission bits `mode`; in the service alone where only the directory is
+    /// left of one.
     ///
     /// # Errors
     /// [`Error::Name`], [`Error::Exists`], the service's.
     pub async fn create(&self, name: &[u8], mode: u32, caller: Caller) -> Result<Inode, Error> {
         let name = check_name(name)?;
-        if self.catalog.vault(name)?.is_some() {
-            return Err(Error::Exists(name.to_owned()));
+        if let Some(vault) = self.catalog.vault(name)? {
+            return match self.service.vault(name).await {
+                // Somebody has deleted it there: made again, it takes what waits here.
+                Err(error) if error.kind() == Trouble::VaultMissing => {
+                    self.service.create_vault(name).await?;
+                    log::warn!("vault {name} was gone at the service, and is made again");
+                    Ok(self.catalog.inode(vault.root)?)
+                }
+                _ => Err(Error::Exists(name.to_owned())),
+            };
         }
         self.service.create_vault(name).await?;
         crash::at(Point::VaultMade);
@@ -263,14 +275,37 @@ impl Vaults {
     pub async fn run(self: Arc<Self>) {
         /// How often the service is asked for its vaults.
         const REFRESH: Duration = Duration::from_secs(3600);
+        /// Between tries while it doesn't answer.
+        const RETRY: Backoff = Backoff { first: Duration::from_secs(5), cap: Duration::from_secs(600) };
         let housekeeping = async {
-            let mut refresh = tokio::time::interval(REFRESH);
+            let (steady, mut failures) = (Steady::start(now()), 0);
             loop {
-                refresh.tick().await;
-                if let Err(error) = self.refresh().await {
-                    log::warn!("the list of vaults can't be fetched, and will be in an hour: {error}");
-                }
-                self.empty_trash().await;
+                let trouble = match self.refresh().await {
+                    Err(Error::Service(error)) => Some(error),
+                    Err(error) => {
+                        log::error!("the list of vaults can't be kept: {error}");
+                        None
+                    }
+                    Ok(_) => None,
+                };
+                // Who refuses a request has accepted its signature, and with it the time on our clock. Until the service has
+                // done so nothing goes, because a clock that runs ahead takes it for old.
+                let unproven = [Trouble::Unavailable, Trouble::ClockSkew, Trouble::Credentials];
+                let wait = match trouble.filter(|error| unproven.contains(&error.kind())) {
+                    None => {
+                        failures = 0;
+                        self.empty_trash(steady.at_most(now())).await;
+                        REFRESH
+                    }
+                    Some(error) => {
+                        failures += 1;
+                        if failures == 1 {
+                            log::warn!("the list of vaults can't be fetched now, and will be tried again: {error}");
+                        }
+                        RETRY.wait(failures)
+                    }
+                };
+                tokio::time::sleep(wait).await;
             }
         };
         // Emptying the trash may take hours: nobody's inventory waits for it.

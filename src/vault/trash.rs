@@ -43,19 +43,19 @@ pub struct Purged {
 }
 
 impl Vaults {
-    /// Deletes what may be deleted. Ends at the first sign that the service can't be reached; the next call goes on.
-    pub(super) async fn empty_trash(&self) {
-        if let Err(error) = self.delete_due().await {
+    /// Deletes what may be deleted at `now`. Ends at the first sign that the service can't be reached; the next call goes on.
+    pub(super) async fn empty_trash(&self, now: i64) {
+        if let Err(error) = self.delete_due(now).await {
             log::warn!("the trash can't be emptied now: {error}");
         }
     }
 
-    async fn delete_due(&self) -> catalog::Result<()> {
-        while self.catalog.prune_lost_names(now(), BATCH)? == BATCH {
+    async fn delete_due(&self, now: i64) -> catalog::Result<()> {
+        while self.catalog.prune_lost_names(now, BATCH)? == BATCH {
             tokio::task::yield_now().await;
         }
         loop {
-            let due = self.catalog.trash_due(now(), BATCH)?;
+            let due = self.catalog.trash_due(now, BATCH)?;
             let purged = self.purge(&due).await?;
             for (ino, why) in &purged.refused {
                 if let Some(trashed) = due.iter().find(|trashed| trashed.inode.ino == *ino) {
@@ -254,8 +254,8 @@ mod tests {
             let (fake, catalog, vaults, ino) = deleted(tmp.path());
             fake.set_retention("v", retention);
             fake.fail(Op::DeleteArchive, None, 9, When::Before, fake::error(Kind::AccessDenied));
-            vaults.empty_trash().await;
-            vaults.empty_trash().await;
+            vaults.empty_trash(now()).await;
+            vaults.empty_trash(now()).await;
             assert_eq!(fake.calls(Op::DeleteArchive), 1);
             let stays = catalog.trashed(ino).expect("trash").expect("it is there");
             let wait = (stays.due - now()) as f64 / DAY as f64;
@@ -272,13 +272,13 @@ mod tests {
         let tmp = tempfile::tempdir().expect("temporary directory");
         let (fake, catalog, vaults, ino) = deleted(tmp.path());
         fake.fail(Op::DeleteArchive, None, 1, When::Before, fake::error(Kind::Unavailable));
-        vaults.empty_trash().await;
+        vaults.empty_trash(now()).await;
         assert!(!catalog.trashed(ino).expect("trash").expect("it is there").going);
 
         let held = fake.hold(Op::DeleteArchive);
         let emptying = tokio::spawn({
             let vaults = vaults.clone();
-            async move { vaults.empty_trash().await }
+            async move { vaults.empty_trash(now()).await }
         });
         held.reached(1).await;
         assert_eq!(put_back(&catalog, ino), Place::Going);
@@ -290,7 +290,7 @@ mod tests {
         emptying.await.expect("no panic");
         assert!(fake.archives("v").is_empty());
         assert_eq!(put_back(&catalog, ino), Place::Going);
-        vaults.empty_trash().await;
+        vaults.empty_trash(now()).await;
         assert!(catalog.trashed(ino).expect("trash").is_none());
         assert_eq!(put_back(&catalog, ino), Place::Gone);
     }

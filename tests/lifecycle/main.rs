@@ -15,6 +15,7 @@ mod snapshots;
 #[path = "../support/mod.rs"]
 mod support;
 mod trash;
+mod troubles;
 mod verify;
 
 use std::process::Command;

@@ -148,7 +148,13 @@ impl Place {
 
     /// Sets that clock so many seconds ahead.
     pub fn shift(&self, seconds: u64) {
-        std::fs::write(self.path("shift"), format!("+{seconds}\n")).expect("a shift");
+        self.shift_by(i64::try_from(seconds).expect("a shift"));
+    }
+
+    /// Sets that clock so many seconds ahead, or back. At no moment it is another.
+    pub fn shift_by(&self, seconds: i64) {
+        std::fs::write(self.path("shift.new"), format!("{seconds:+}\n")).expect("a shift");
+        std::fs::rename(self.path("shift.new"), self.path("shift")).expect("a shift");
     }
 }
 
@@ -207,19 +213,21 @@ impl Serve {
     }
 
     pub fn start_with(place: &Place, listen: &str, delay: &str) -> Self {
-        Serve::start_more(place, listen, delay, &[])
+        Serve::start_as(place, listen, delay, |_| {})
     }
 
     /// One that can be told to fail.
     pub fn start_faulty(place: &Place, delay: &str) -> Self {
-        Serve::start_more(place, "127.0.0.1:0", delay, &["--admin"])
+        Serve::start_as(place, "127.0.0.1:0", delay, |command| _ = command.arg("--admin"))
     }
 
-    fn start_more(place: &Place, listen: &str, delay: &str, more: &[&str]) -> Self {
+    /// One with what `change` does to its command.
+    pub fn start_as(place: &Place, listen: &str, delay: &str, change: impl FnOnce(&mut Command)) -> Self {
         use std::io::BufRead;
         let data = place.text("served");
         let mut command = place.command(&["serve", "--data", &data, "--listen", listen, "--log", "warn"]);
-        command.args(["--inventory-interval", "0", "--retrieval-delay", delay]).args(more);
+        command.args(["--inventory-interval", "0", "--retrieval-delay", delay]);
+        change(&mut command);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the endpoint starts");
         let mut url = String::new();
         let stdout = child.stdout.take().expect("its output");

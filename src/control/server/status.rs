@@ -62,8 +62,17 @@ fn collect(daemon: &Daemon) -> Result<wire::Status, Failure> {
         cache: wire::Cache { bytes: cached_bytes, limit: cache_limit, files: cached_files as u64 },
         spool: wire::Spool { bytes: sealed_bytes + dirty_bytes(daemon)? },
         paused: paused
-            .map(|pause| wire::Paused { vault: pause.vault, reason: pause.reason, since: pause.since })
+            .map(|pause| wire::Paused {
+                retry: pause.retry(),
+                vault: pause.vault,
+                reason: pause.reason,
+                since: pause.since,
+            })
             .collect(),
+        recall_trouble: daemon
+            .recall
+            .trouble()
+            .map(|trouble| wire::Trouble { reason: trouble.reason, since: trouble.since }),
         undeletable: daemon.catalog.trash_refused()?,
     })
 }
@@ -92,6 +101,7 @@ fn uploads(daemon: &Daemon) -> Result<Vec<wire::Upload>, Failure> {
         sent: file.sent().min(file.size),
         attempts: file.attempt,
         error: file.error.clone(),
+        idle_seconds: file.idle().as_secs(),
     });
     let failed = daemon.catalog.failed(SHOWN)?.into_iter().filter(|sealed| !under_way.contains(&sealed.content.id));
     let waiting = failed.map(|sealed| wire::Upload {
@@ -100,6 +110,7 @@ fn uploads(daemon: &Daemon) -> Result<Vec<wire::Upload>, Failure> {
         sent: 0,
         attempts: sealed.content.tries,
         error: sealed.content.error,
+        idle_seconds: 0,
     });
     Ok(under_way_now.chain(waiting).take(SHOWN).collect())
 }

@@ -45,6 +45,7 @@ pub(super) async fn create(
     let root = daemon.catalog.inode(ROOT)?;
     let owner = Caller { uid: root.uid, gid: root.gid };
     daemon.vaults.create(request.name.as_bytes(), MODE, owner).await?;
+    daemon.uploads.try_again(&request.name);
     let made = daemon.vaults.describe(&request.name).await?;
     Ok((StatusCode::CREATED, Json(told(made, &paused(daemon)))))
 }

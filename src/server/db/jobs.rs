@@ -185,6 +185,19 @@ pub(in crate::server) fn fail(tx: &Tx<'_>, archive: i64, now: Timestamp, reason:
     Ok(tx.prepare_cached(sql)?.execute(params![reason, now.as_millisecond(), archive])? > 0)
 }
 
+/// Whether there are jobs that were initiated after `time`, and complete after that.
+pub(in crate::server) fn any_later(connection: &Connection, time: Timestamp) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM jobs WHERE completes > ?1 AND created > ?1";
+    connection.prepare_cached(sql)?.exists([time.as_millisecond()])
+}
+
+/// Makes of those jobs ones that were initiated `now`, and take as long as they were to. Answers how many.
+pub(in crate::server) fn begin_now(tx: &Tx<'_>, time: Timestamp, now: Timestamp) -> rusqlite::Result<usize> {
+    let sql =
+        "UPDATE jobs SET created = ?2, completes = completes - created + ?2 WHERE completes > ?1 AND created > ?1";
+    tx.prepare_cached(sql)?.execute([time.as_millisecond(), now.as_millisecond()])
+}
+
 /// At most `limit` jobs that have completed by `now` and haven't been told of, with where their vaults are.
 pub(in crate::server) fn untold(
     connection: &Connection,
