@@ -130,6 +130,22 @@ impl Catalog {
         file.sync_all().map_err(io)
     }
 
+    /// Makes the catalog at `path`, which nothing uses, forget what is local of archived files: a file of the store that an older catalog knows
+    /// may have got other bytes since.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn distrust_cache(path: &Path) -> Result<()> {
+        let conn = read_only(path)?;
+        conn.pragma_update(None, "query_only", false)?;
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        conn.execute(
+            "UPDATE content SET file = NULL, present = NULL, due = NULL WHERE state = 2 AND file IS NOT NULL",
+            [],
+        )?;
+        Ok(())
+    }
+
     /// The vaults of the catalog at `path`, by name, without opening it for anything else.
     pub fn vaults_of(path: &Path) -> Result<Vec<Vault>> {
         super::vaults::all(&read_only(path)?)

@@ -190,7 +190,11 @@ fn adopt(
         mtime: claim.mtime,
     };
     let mut claimed = Claimed { outcome: Outcome::Adopted, ..Claimed::default() };
-    if let Adopted::Added { dir, name, ino, is_unnamed, folder: _ } = archives::adopt(tx, vault, root, &known, now)? {
+    let adopted = archives::adopt(tx, vault, root, &known, now)?;
+    if adopted == Adopted::Deleted {
+        claimed.outcome = Outcome::Deleted;
+    }
+    if let Adopted::Added { dir, name, ino, is_unnamed, folder: _ } = adopted {
         claimed.ino = Some(ino);
         claimed.changed.push((dir, name));
         if is_unnamed {

@@ -275,10 +275,12 @@ impl Catalog {
     /// at `due`. A content that was written to meanwhile starts afresh.
     pub fn upload_failed(&self, id: ContentId, generation: i64, error: &str, due: i64) -> Result<()> {
         self.write(|tx| {
-            tx.prepare_cached(
-                "UPDATE content SET tries = tries + 1, error = ?3, due = ?4
-                 WHERE id = ?1 AND generation = ?2 AND state = 1",
-            )?
+            // What the disk has lost isn't healed by what the service says.
+            tx.prepare_cached(&format!(
+                "UPDATE content SET tries = tries + 1, due = ?4,
+                 error = CASE WHEN error LIKE '{DAMAGED}%' THEN error ELSE ?3 END
+                 WHERE id = ?1 AND generation = ?2 AND state = 1"
+            ))?
             .execute(params![id, generation, error, due])?;
             Ok(())
         })
@@ -290,7 +292,7 @@ impl Catalog {
         self.write(|tx| {
             let grown = tx
                 .prepare_cached(
-                    "UPDATE content SET size = ?3, generation = generation + 1, tries = 0, error = NULL
+                    "UPDATE content SET size = ?3, generation = generation + 1
                      WHERE id = ?1 AND generation = ?2 AND state = 1 AND size < ?3 RETURNING ino",
                 )?
                 .query_row(params![id, generation, size as i64], |row| row.get::<_, i64>(0))
@@ -400,10 +402,10 @@ impl Catalog {
             tx.prepare_cached("DELETE FROM upload WHERE content = ?1 AND generation = ?2")?
                 .execute(params![id, generation])?;
             let changed = tx
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "UPDATE content SET state = 2, archive = ?3, due = ?4, tries = 0, error = NULL
-                     WHERE id = ?1 AND generation = ?2 AND state = 1",
-                )?
+                     WHERE id = ?1 AND generation = ?2 AND state = 1 AND (error IS NULL OR error NOT LIKE '{DAMAGED}%')"
+                ))?
                 .execute(params![id, generation, row, now])?;
             match changed {
                 0 => {

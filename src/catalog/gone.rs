@@ -4,6 +4,7 @@
 use rusqlite::Connection;
 use rusqlite::params;
 
+use super::Catalog;
 use super::Result;
 use super::types::Archive;
 use super::types::ContentId;
@@ -32,11 +33,19 @@ pub(super) fn note_deleted(tx: &Connection, id: ContentId, archive: &Archive, no
     Ok(())
 }
 
-/// An inventory of vault `vault` was held against the catalog at `now`: nothing has to be known any more of what went long before.
-pub(super) fn forget(tx: &Connection, vault: VaultId, now: i64) -> Result<()> {
-    tx.prepare_cached("DELETE FROM gone WHERE vault = ?1 AND at < ?2")?
-        .execute(params![vault, now.saturating_sub(LISTED)])?;
-    Ok(())
+impl Catalog {
+    /// An inventory of vault `vault` was held against the catalog at `now`: nothing has to be known any more of what went long before.
+    /// Forgets up to `limit` of that, and answers how many it was.
+    pub fn forget_gone(&self, vault: VaultId, now: i64, limit: usize) -> Result<usize> {
+        self.write(|tx| {
+            Ok(tx
+                .prepare_cached(
+                    "DELETE FROM gone WHERE content IN
+                     (SELECT content FROM gone INDEXED BY gone_at WHERE vault = ?1 AND at < ?2 LIMIT ?3)",
+                )?
+                .execute(params![vault, now.saturating_sub(LISTED), limit as i64])?)
+        })
+    }
 }
 
 /// Whether the archive was deleted.

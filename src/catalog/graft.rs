@@ -9,6 +9,7 @@ use super::Catalog;
 use super::Error;
 use super::Result;
 use super::archives;
+use super::gone;
 use super::names;
 use super::names::Optional as _;
 use super::schema::ROOT;
@@ -171,6 +172,9 @@ fn archive_of(tx: &Connection, vault: VaultId, node: &Node) -> Result<std::resul
     Ok(match &node.content {
         Some(NodeContent { archive: None, .. }) => Err(Grafted::Unarchived),
         Some(content) if is_taken(tx, content.id)? => Err(Grafted::Taken),
+        Some(NodeContent { archive: Some(archive), .. }) if was_deleted(tx, vault, &archive.archive_id)? => {
+            Err(Grafted::Taken)
+        }
         Some(NodeContent { archive: Some(archive), size, .. }) => Ok(Some(Archive {
             row: 0,
             vault,
@@ -181,6 +185,15 @@ fn archive_of(tx: &Connection, vault: VaultId, node: &Node) -> Result<std::resul
         })),
         None => Ok(None),
     })
+}
+
+/// Whether an archive was deleted here, or a file of it, rather than kept in the trash by an inventory, which hasn't asked anybody.
+fn was_deleted(tx: &Connection, vault: VaultId, archive_id: &str) -> Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "SELECT 1 FROM archive a CROSS JOIN content c ON c.archive = a.id CROSS JOIN trash t ON t.ino = c.ino
+         WHERE a.vault = ?1 AND a.archive_id = ?2 AND (t.going OR t.due < ?3)",
+    )?;
+    Ok(gone::has_archive(tx, vault, archive_id)? || statement.exists(params![vault, archive_id, i64::MAX])?)
 }
 
 fn add_content(tx: &Connection, ino: Ino, content: &NodeContent, archive: &Archive) -> Result<()> {
@@ -216,7 +229,8 @@ fn existing(tx: &Connection, vault: VaultId, node: &Node) -> Result<Option<Inode
 }
 
 fn is_directory(tx: &Connection, ino: Ino) -> Result<bool> {
-    Ok(ino != ROOT && names::inode(tx, ino).optional()?.is_some_and(|found| found.is_dir() && !found.is_own()))
+    let is_one = |found: Inode| found.is_dir() && found.nlink > 0 && !found.is_own();
+    Ok(ino != ROOT && names::inode(tx, ino).optional()?.is_some_and(is_one))
 }
 
 fn is_taken(tx: &Connection, content: i64) -> Result<bool> {

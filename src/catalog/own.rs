@@ -13,7 +13,6 @@ use super::names;
 use super::names::NewInode;
 use super::names::Optional as _;
 use super::names::Removed;
-use super::types::Archive;
 use super::types::CONTENT;
 use super::types::Content;
 use super::types::ContentId;
@@ -141,10 +140,33 @@ impl Catalog {
         })
     }
 
-    /// The archives of a vault that hold its snapshots; none while it has others, be it in the trash.
-    pub fn only_own_archives(&self, vault: VaultId) -> Result<Option<Vec<Archive>>> {
-        let own: Vec<Archive> =
-            self.snapshots(vault)?.into_iter().filter_map(|snapshot| snapshot.content.archive).collect();
+    /// Forgets a snapshot whose archive is about to be deleted.
+    pub fn forget_snapshot(&self, snapshot: &OwnFile) -> Result<()> {
+        self.write(|tx| {
+            let content = contents::content(tx, snapshot.content.id)?;
+            contents::doom(tx, content.file)?;
+            tx.prepare_cached("DELETE FROM dentry WHERE parent = ?1 AND name = ?2")?
+                .execute(params![snapshot.parent as i64, snapshot.name])?;
+            for (sql, id) in [
+                ("DELETE FROM inode WHERE ino = ?1", Some(snapshot.ino as i64)),
+                ("DELETE FROM content WHERE id = ?1", Some(content.id)),
+                ("DELETE FROM job WHERE archive = ?1", content.archive.as_ref().map(|archive| archive.row)),
+                ("DELETE FROM archive WHERE id = ?1", content.archive.as_ref().map(|archive| archive.row)),
+            ] {
+                tx.prepare_cached(sql)?.execute([id])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The snapshots of a vault whose archives are all that it has; none while it has others, be it in the trash, and while there are
+    /// snapshots of a lost catalog, which aren't taken over yet.
+    pub fn only_snapshots(&self, vault: VaultId) -> Result<Option<Vec<OwnFile>>> {
+        let mut own = self.snapshots(vault)?;
+        if own.iter().any(|snapshot| !snapshot.known) {
+            return Ok(None);
+        }
+        own.retain(|snapshot| snapshot.content.archive.is_some());
         let all: i64 = self.read(|conn| {
             let mut statement = conn.prepare_cached("SELECT COUNT(*) FROM archive WHERE vault = ?1")?;
             Ok(statement.query_row([vault], |row| row.get(0))?)

@@ -168,6 +168,7 @@ CREATE TABLE gone (
     at         INTEGER NOT NULL
 );
 CREATE INDEX gone_archive ON gone (vault, archive_id) WHERE archive_id IS NOT NULL;
+CREATE INDEX gone_at ON gone (vault, at);
 CREATE INDEX content_unsynced ON content (id) WHERE state = 2 AND file IS NOT NULL AND due IS NOT NULL;
 
 UPDATE old SET content = 1 + abs(random() / 2) WHERE content IS NULL;

@@ -479,6 +479,70 @@ fn what_is_deleted_stays_deleted_when_an_inventory_has_more_of_it() {
     assert!(matches!(catalog.adopt(vault, &[known(4)], 9).expect("adopt")[..], [archives::Adopted::Added { .. }]));
 }
 
+/// Promise: what the disk has lost of a file isn't archived, whatever becomes of an upload that was under way, before it is written anew.
+#[test]
+fn damage_outlives_uploads() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let vault = root.vault.expect("the vault's row");
+    catalog.create(root.ino, b"f", file(Some(7)), 1).expect("create");
+    catalog.seal(&[Seal { content: 7, size: 10, mtime: 3, ctime: 4, due: 4 }]).expect("seal");
+    assert!(catalog.damage(7, Some(&format!("{DAMAGED}: EIO"))).expect("noted"));
+    catalog.upload_failed(7, 0, "timed out", 5).expect("noted");
+    assert!(catalog.content(7).expect("content").is_damaged());
+    let archive = Archive { row: 0, vault, archive_id: "x".into(), size: 10, tree_hash: [1; 32], created: 6 };
+    assert!(!catalog.archived(7, 0, &archive, None, 6).expect("archived"), "it isn't wanted");
+    let content = catalog.content(7).expect("content");
+    assert!(content.is_damaged() && content.state == State::Sealed, "{content:?}");
+    assert_eq!(catalog.trash_due(i64::MAX, 9).expect("trash").len(), 1);
+}
+
+/// Promise: a snapshot doesn't bring back what was deleted here, nor what is on its way to be.
+#[test]
+fn snapshots_undo_no_deletion() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let catalog = open(tmp.path());
+    let root = vault(&catalog);
+    let vault = root.vault.expect("the vault's row");
+    let known = |n: i64| KnownArchive {
+        archive_id: format!("x{n}"),
+        size: 10,
+        tree_hash: [1; 32],
+        created: 5,
+        content: None,
+        path: Some(vec![format!("f{n}").into_bytes()]),
+        is_folder: false,
+        mode: None,
+        owner: None,
+        mtime: None,
+    };
+    catalog.adopt(vault, &[known(1), known(2), known(3)], 1).expect("adopted");
+    let nodes: Vec<Node> = catalog
+        .tree(vault)
+        .expect("a tree")
+        .map(|node| node.expect("a node"))
+        .filter(|node| node.content.is_some())
+        // As an earlier catalog had them, with numbers of its own.
+        .map(|node| Node {
+            content: node.content.map(|content| NodeContent { id: content.id / 2 + 1, ..content }),
+            ino: node.ino + 1000,
+            ..node
+        })
+        .collect();
+    let mut inos = Vec::new();
+    for name in [b"f1", b"f2"] {
+        inos.push(catalog.lookup(root.ino, name).expect("lookup").expect("a file").ino);
+        catalog.unlink(root.ino, name, 7).expect("unlink");
+        catalog.drop_orphan(inos[inos.len() - 1], 7).expect("drop");
+    }
+    catalog.purged(&inos[..1], 8).expect("purged");
+    let grafted = catalog.graft(vault, &nodes).expect("grafted");
+    assert!(matches!(grafted[..], [Grafted::Taken, Grafted::Taken, Grafted::Same(_)]), "{grafted:?}");
+    assert!(catalog.trashed(inos[1]).expect("trash").is_some());
+    assert!(catalog.lookup(root.ino, b"f1").expect("lookup").is_none());
+}
+
 /// Promise: hurrying makes what rests due, among many what is named, and leaves what has failed to its own pace unless
 /// told; a content that was written to meanwhile has no failure.
 #[test]

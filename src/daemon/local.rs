@@ -92,6 +92,7 @@ pub fn restore(state: &Path, from: &Path) -> Result<Option<PathBuf>, Error> {
     // What an interrupted try has left.
     let _ = fs::remove_file(&new);
     Catalog::copy(from, &new)?;
+    Catalog::distrust_cache(&new)?;
     let current = held.file(CATALOG);
     let mut before = None;
     if current.exists() {

@@ -197,6 +197,8 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         );
     }
 
+    state.note_boot().map_err(|error| Error::Failed(format!("{}: {error}", state.path().display())))?;
+
     let (stop, stopping) = watch::channel(false);
     let shared = Arc::new(fuse::Shared {
         fs: fs.clone(),

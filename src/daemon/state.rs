@@ -12,6 +12,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+/// The file that has the number of the boot in which the last daemon had the directory.
+const BOOT: &str = "boot";
+
 /// A state directory that this process holds. Another can take it when this is dropped, or when the process ends in
 /// whatever way.
 #[derive(Debug)]
@@ -79,7 +82,7 @@ impl StateDir {
             .and_then(|()| lock.rewind())
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(io)?;
-        let is_same_boot = note_boot(&path.join("boot")).map_err(io)?;
+        let is_same_boot = fs::read_to_string(path.join(BOOT)).ok() == Some(this_boot().map_err(io)?);
         Ok(StateDir { path: path.to_path_buf(), is_same_boot, _lock: lock })
     }
 
@@ -87,6 +90,15 @@ impl StateDir {
     /// or not.
     pub(super) fn is_same_boot(&self) -> bool {
         self.is_same_boot
+    }
+
+    /// Notes that what the last daemon may not have synced isn't trusted any more, or is there: the next one asks only whether
+    /// the machine has run without a break since.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn note_boot(&self) -> io::Result<()> {
+        fs::write(self.file(BOOT), this_boot()?)
     }
 
     /// Where it is.
@@ -100,12 +112,9 @@ impl StateDir {
     }
 }
 
-/// Writes the kernel's number of this boot into file `path`, and answers whether it was there already (random(4)).
-fn note_boot(path: &Path) -> io::Result<bool> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    let is_same = fs::read_to_string(path).is_ok_and(|last| last == boot);
-    fs::write(path, boot)?;
-    Ok(is_same)
+/// The kernel's number of this boot (random(4)).
+fn this_boot() -> io::Result<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
 }
 
 #[cfg(test)]

@@ -166,6 +166,7 @@ impl Fs {
             let content = self.catalog.content(id)?;
             if content.state == State::Archived {
                 self.cache.evict(id)?;
+                self.forget_bytes(content.ino, id);
             } else {
                 let why = format!("{DAMAGED}: {error}; write it anew, or empty it first");
                 if self.catalog.damage(id, Some(&why))? {
@@ -314,6 +315,11 @@ impl Fs {
 
     fn missing(&self, id: ContentId, file: FileId) -> Result<()> {
         if self.cache.is_missing(id, file)? { Ok(()) } else { Err(Errno::EIO.into()) }
+    }
+
+    /// Whether somebody has the file open.
+    pub fn is_open(&self, ino: Ino) -> bool {
+        self.open.of(ino).is_some_and(|open| open.lock().handles > 0)
     }
 
     /// Has whoever has the file open look anew where its bytes are, if they were those of content `id`.

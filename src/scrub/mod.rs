@@ -168,7 +168,8 @@ impl Scrub {
             (Ok(_), true) => Ok((content, Found::Rotten)),
             (Err(error), true) => {
                 log::error!("file {file:016x} of the store can't be read: {error}");
-                Ok((content, Found::Rotten))
+                let is_lost = error.kind() == std::io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::EIO);
+                Ok((content, if is_lost { Found::Rotten } else { Found::Elsewhere }))
             }
         }
     }

@@ -83,7 +83,12 @@ impl Scrub {
                     scrub.note_bad(&what, &content, reason)?;
                 }
             }
-            scrub.give_up(&content)
+            match found {
+                Found::Rotten => scrub.give_up(&content),
+                // Who has opened it meanwhile wants it.
+                Found::Good if !scrub.fs.is_open(content.ino) => scrub.cache.evict(id).map(drop),
+                Found::Good | Found::Elsewhere => Ok(()),
+            }
         })
         .await
     }

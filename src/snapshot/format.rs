@@ -246,7 +246,9 @@ impl TryFrom<Inode> for Node {
             None => None,
             Some(content) => {
                 let id = i64::from_be_bytes(content.key.0);
-                if id <= 0 || content.size == 0 || i64::try_from(content.size).is_err() {
+                // What is being written has no size yet.
+                let is_empty = content.size == 0 && content.archive.is_some();
+                if id <= 0 || is_empty || i64::try_from(content.size).is_err() {
                     return Err("a content that can't be");
                 }
                 let archive = match (content.archive, content.tree_hash, content.created) {

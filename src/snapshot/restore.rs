@@ -70,8 +70,7 @@ impl Restore for Snapshots {
                 };
                 match applied {
                     Ok(mut restored) => {
-                        let all: Vec<Ino> = there.iter().map(|one| one.ino).collect();
-                        self.catalog.snapshots_known(&all)?;
+                        restored.snapshots = there.iter().map(|one| one.ino).collect();
                         restored.report.name = Some(newest);
                         restored.report.damaged = damaged;
                         return Ok(Some(restored));
@@ -106,7 +105,8 @@ impl Restore for Snapshots {
                 }
             }
         }
-        Ok(())
+        // Only now: what was interrupted before is done again.
+        self.catalog.snapshots_known(&restored.snapshots)
     }
 }
 

@@ -278,10 +278,14 @@ impl Snapshots {
         let there = self.catalog.snapshots(vault.id)?;
         let names: Vec<String> = there.iter().map(name).collect();
         let base = self.base(vault, &there);
-        let newest_full = names.iter().rposition(|name| name.contains("-full"));
+        // What isn't archived yet supersedes nothing.
+        let is_archived = |place: usize| there[place].content.archive.is_some();
+        let newest = (0..there.len()).rfind(|place| is_archived(*place));
+        let newest_full = (0..there.len()).rfind(|place| names[*place].contains("-full") && is_archived(*place));
         let oldest = self.settings.clock.now() - BILLED;
         for (place, one) in there.iter().enumerate() {
-            let is_needed = Some(place) == newest_full || place + 1 == there.len() || !one.known;
+            let is_needed =
+                [newest, newest_full].contains(&Some(place)) || base.as_ref() == Some(&names[place]) || !one.known;
             if !is_needed && one.content.archive.is_some() && time_of(&names[place]).is_some_and(|time| time < oldest) {
                 if let Err(error) = self.fs.unlink_snapshot(one.parent, &one.name) {
                     log::warn!("the old snapshot {} of {} can't be removed: {error}", names[place], vault.name);

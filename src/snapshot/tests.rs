@@ -313,6 +313,22 @@ fn run(catalog: &Catalog, root: &Inode, steps: &[(u8, usize, usize)], made: &mut
     }
 }
 
+/// Promise: a snapshot that is taken while files are being written, new ones and archived ones, can be read, with a delta and without.
+#[test]
+fn while_files_are_written() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let (catalog, root) = catalog(tmp.path());
+    catalog.create(root.ino, b"new", NewInode { content: Some(7), ..new(InodeKind::File) }, 1).expect("made");
+    let base = full(&catalog, &root);
+    assert_eq!(nodes(&base).len(), 2);
+    catalog.create(root.ino, b"newer", NewInode { content: Some(8), ..new(InodeKind::File) }, 2).expect("made");
+    let change = delta(&catalog, &root, &base);
+    let merged = Merged::new(Reader::new(&base[..]).expect("full"), Some(Reader::new(&change[..]).expect("delta")));
+    let merged: Vec<Node> = merged.collect::<Result<_, _>>().expect("merged");
+    assert_eq!(merged.len(), 3);
+    Plan::read(root.ino, merged.into_iter().map(Ok)).expect("a tree");
+}
+
 /// Promise: a snapshot is taken when nothing has changed for a while and nothing waits, four delays after the last one at the
 /// earliest; and 96 after it at the latest, if something has changed; and never for nothing.
 #[test]

@@ -35,6 +35,8 @@ use crate::util::crash::Point;
 
 /// The first wait between two looks at a job, and the longest; each is a tenth longer than the one before.
 const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(300));
+/// What an inventory is for that is brought into the catalog.
+const RECONCILE: &str = "inventory";
 /// How many archives become files in one transaction.
 pub(super) const BATCH: usize = 500;
 /// How long the inventory of a service usually takes.
@@ -165,10 +167,16 @@ impl Vaults {
     }
 
     async fn take_inventory(self: &Arc<Self>, name: &str) -> Result<Report, Error> {
-        let (vault, listed, date) = self.listed(name, "inventory").await?;
+        let (vault, listed, date) = self.listed(name, RECONCILE).await?;
         let report = self.bring_in(&vault, listed).await?;
         let date = date.map_or_else(|| "an unknown time".to_owned(), |date| date.to_string());
         self.catalog.inventory_reconciled(vault.id, &date)?;
+        let vaults = self.clone();
+        blocking(move || {
+            while vaults.catalog.forget_gone(vault.id, now(), BATCH)? == BATCH {}
+            Ok(())
+        })
+        .await?;
         self.update(name, |one| one.date = Some(date.clone()));
         log::info!(
             "inventory of {name} as of {}: {} archives, {} new files ({} without a name, {} compressed or encrypted by \
@@ -188,7 +196,7 @@ impl Vaults {
     /// read at the same time.
     pub(super) async fn listed(&self, name: &str, purpose: &str) -> Result<(Vault, Listed, Option<Timestamp>), Error> {
         let vault = self.catalog.vault(name)?.ok_or_else(|| Error::Missing(name.to_owned()))?;
-        let job = self.inventory_job(name).await?;
+        let job = self.inventory_job(name, purpose).await?;
         let mut items = self.service.inventory(name, &job).await?;
         let broken = |error: &dyn std::fmt::Display| Error::Reconcile(error.to_string());
         let path = self.scratch.join(format!("{purpose}-{}.tmp", vault.id));
@@ -214,7 +222,7 @@ impl Vaults {
     }
 
     /// A finished inventory job: one that exists, whoever started it, or a new one that is waited for.
-    async fn inventory_job(&self, name: &str) -> Result<String, Error> {
+    async fn inventory_job(&self, name: &str, purpose: &str) -> Result<String, Error> {
         let jobs = self.service.jobs(name).await?;
         let under_way = jobs
             .iter()
@@ -237,11 +245,13 @@ impl Vaults {
                 (asked, Timestamp::now())
             }
         };
-        self.update(name, |one| {
-            one.job_id = Some(id.clone());
-            one.started = Some(started);
-            one.eta = started.checked_add(USUAL).ok();
-        });
+        if purpose == RECONCILE {
+            self.update(name, |one| {
+                one.job_id = Some(id.clone());
+                one.started = Some(started);
+                one.eta = started.checked_add(USUAL).ok();
+            });
+        }
         let mut wait = LOOK.0;
         loop {
             match self.service.job(name, &id).await {

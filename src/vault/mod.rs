@@ -235,8 +235,12 @@ impl Vaults {
 
     /// Deletes the archives of glacierfs's own files, if a vault has no others: they would be in the way of its end.
     async fn delete_own(&self, vault: &catalog::Vault) -> Result<(), Error> {
-        let Some(own) = self.catalog.only_own_archives(vault.id)? else { return Ok(()) };
-        for archive in own {
+        let Some(own) = self.catalog.only_snapshots(vault.id)? else { return Ok(()) };
+        for snapshot in own {
+            let Some(archive) = &snapshot.content.archive else { continue };
+            // A stray archive does no harm; a delta whose base isn't there any more would.
+            self.catalog.forget_snapshot(&snapshot)?;
+            self.changed(snapshot.parent, &snapshot.name);
             match self.service.delete_archive(&vault.name, &archive.archive_id).await {
                 Err(error) if error.kind() != Trouble::NotFound => return Err(error.into()),
                 _ => {}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::catalog;
+use crate::catalog::Ino;
 use crate::catalog::Node;
 use crate::catalog::Vault;
 
@@ -32,6 +33,8 @@ pub struct Restored {
     pub report: SnapshotReport,
     /// Files whose bytes weren't archived when the snapshot was taken.
     pub unarchived: Vec<Node>,
+    /// The vault's snapshots, once what is in them is in the catalog.
+    pub snapshots: Vec<Ino>,
 }
 
 /// What came of a snapshot, for people.
