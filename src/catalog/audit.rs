@@ -136,12 +136,5 @@ fn held(conn: &Connection, vault: VaultId, id: &str) -> Result<Held> {
 }
 
 fn archive(row: &Row) -> rusqlite::Result<Archive> {
-    Ok(Archive {
-        row: row.get(0)?,
-        vault: row.get(1)?,
-        archive_id: row.get(2)?,
-        size: row.get::<_, i64>(3)? as u64,
-        tree_hash: row.get(4)?,
-        created: row.get(5)?,
-    })
+    Archive::from_row(row, 0, row.get(0)?)
 }

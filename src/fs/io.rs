@@ -296,10 +296,7 @@ impl Fs {
     fn kept(&self, id: ContentId) -> Result<Option<(FileId, File)>> {
         let content = self.catalog.content(id)?;
         let Some(file) = content.file.filter(|_| content.is_local()) else { return Ok(None) };
-        match self.store.file(file) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.missing(id, file).map(|()| None),
-            other => Ok(Some((file, other?))),
-        }
+        Ok(self.unless_missing(id, file, self.store.file(file))?.map(|opened| (file, opened)))
     }
 
     /// The file of the store that content `id` has, to read from; none when it was evicted just now, or is lost and can be had again.
@@ -307,14 +304,20 @@ impl Fs {
     /// # Errors
     /// EIO when its bytes are nowhere any more.
     pub fn local(&self, id: ContentId, file: FileId) -> Result<Option<File>> {
-        match self.store.read(file) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.missing(id, file).map(|()| None),
-            other => Ok(Some(other?)),
-        }
+        self.unless_missing(id, file, self.store.read(file))
     }
 
-    fn missing(&self, id: ContentId, file: FileId) -> Result<()> {
-        if self.cache.is_missing(id, file)? { Ok(()) } else { Err(Errno::EIO.into()) }
+    fn unless_missing(&self, id: ContentId, file: FileId, opened: std::io::Result<File>) -> Result<Option<File>> {
+        match opened {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if self.cache.is_missing(id, file)? {
+                    Ok(None)
+                } else {
+                    Err(Errno::EIO.into())
+                }
+            }
+            other => Ok(Some(other?)),
+        }
     }
 
     /// Whether somebody has the file open.

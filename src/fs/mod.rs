@@ -17,6 +17,7 @@ mod acl;
 mod attr;
 mod error;
 mod ids;
+mod invalidator;
 mod io;
 mod names;
 mod open;
@@ -40,6 +41,8 @@ pub use attr::Times;
 pub use error::Error;
 pub use error::Need;
 pub use error::Result;
+pub use invalidator::Invalidate;
+pub use invalidator::Invalidator;
 pub use open::HandleId;
 pub use open::Opened;
 pub use room::MayMakeRoom;
@@ -90,20 +93,6 @@ pub struct Fs {
     emptied: watch::Sender<u64>,
     /// Whether it was logged that the disk is full, since it last had room.
     full: AtomicBool,
-}
-
-/// A change that didn't come through the kernel, which may have cached what was there before.
-#[derive(Clone, Debug)]
-pub enum Invalidate {
-    /// A name, and so its directory's listing.
-    Entry {
-        /// The directory.
-        parent: Ino,
-        /// The name.
-        name: Vec<u8>,
-    },
-    /// An inode's attributes and pages.
-    Inode(Ino),
 }
 
 /// Who asks, as far as ownership of new files goes.

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::OnceLock;
 use std::sync::PoisonError;
 
 use nix::fcntl::PosixFadviseAdvice;
@@ -23,6 +22,7 @@ use crate::catalog::ContentId;
 use crate::catalog::State;
 use crate::fs::Fs;
 use crate::fs::Invalidate;
+use crate::fs::Invalidator;
 use crate::glacier::treehash::TreeHasher;
 use crate::recall::Recall;
 use crate::store::Store;
@@ -80,9 +80,6 @@ enum Found {
     Elsewhere,
 }
 
-/// Tells the kernel of a change.
-type Invalidator = Box<dyn Fn(&Invalidate) + Send + Sync>;
-
 /// Checks bytes.
 pub struct Scrub {
     catalog: Arc<Catalog>,
@@ -90,7 +87,7 @@ pub struct Scrub {
     cache: Arc<Cache>,
     fs: Arc<Fs>,
     recall: Arc<Recall>,
-    invalidator: OnceLock<Invalidator>,
+    invalidator: Invalidator,
     /// Those under way, or whose result nobody has asked for yet.
     checks: Mutex<HashMap<What, Check>>,
 }
@@ -98,13 +95,12 @@ pub struct Scrub {
 impl Scrub {
     /// Checks of what `catalog` knows.
     pub fn new(catalog: Arc<Catalog>, store: Arc<Store>, cache: Arc<Cache>, fs: Arc<Fs>, recall: Arc<Recall>) -> Self {
-        Scrub { catalog, store, cache, fs, recall, invalidator: OnceLock::new(), checks: Mutex::default() }
+        Scrub { catalog, store, cache, fs, recall, invalidator: Invalidator::default(), checks: Mutex::default() }
     }
 
     /// Who is told of changes that the kernel doesn't know of. To be called once, when the mount is there.
     pub fn on_change(&self, invalidator: impl Fn(&Invalidate) + Send + Sync + 'static) {
-        // A second call would be a second mount of one daemon, which there isn't.
-        let _ = self.invalidator.set(Box::new(invalidator));
+        self.invalidator.set(invalidator);
     }
 
     /// Starts a check, or tells how far it is. One that has ended is told once.
@@ -178,9 +174,7 @@ impl Scrub {
     fn give_up(&self, content: &Content) -> catalog::Result<()> {
         self.cache.evict(content.id)?;
         self.fs.forget_bytes(content.ino, content.id);
-        if let Some(tell) = self.invalidator.get() {
-            tell(&Invalidate::Inode(content.ino));
-        }
+        self.invalidator.tell(&Invalidate::Inode(content.ino));
         Ok(())
     }
 }

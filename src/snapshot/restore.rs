@@ -213,11 +213,10 @@ impl Snapshots {
         if !node.xattrs.is_empty() {
             self.fs.learn_xattrs(ino);
         }
-        let Some(tell) = self.invalidator.get() else { return };
         for (parent, name) in &node.names {
-            tell(&Invalidate::Entry { parent: *parent, name: name.clone() });
+            self.invalidator.tell(&Invalidate::Entry { parent: *parent, name: name.clone() });
         }
-        tell(&Invalidate::Inode(ino));
+        self.invalidator.tell(&Invalidate::Inode(ino));
     }
 
     /// What a node is called, for people.

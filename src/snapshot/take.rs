@@ -15,7 +15,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -36,6 +35,7 @@ use crate::catalog::Tree;
 use crate::catalog::Vault;
 use crate::fs::Fs;
 use crate::fs::Invalidate;
+use crate::fs::Invalidator;
 use crate::recall::Recall;
 use crate::store::Store;
 use crate::util::clock::Clock;
@@ -61,9 +61,6 @@ pub struct Settings {
     pub clock: Clock,
 }
 
-/// Tells the kernel of a change.
-pub(super) type Invalidator = Box<dyn Fn(&Invalidate) + Send + Sync>;
-
 /// Takes snapshots, and brings them back.
 pub struct Snapshots {
     pub(super) catalog: Arc<Catalog>,
@@ -72,7 +69,7 @@ pub struct Snapshots {
     pub(super) recall: Arc<Recall>,
     pub(super) sealed: Arc<Notify>,
     pub(super) settings: Settings,
-    pub(super) invalidator: OnceLock<Invalidator>,
+    pub(super) invalidator: Invalidator,
     /// Held by whoever takes one. The catalog's lock comes after it.
     taking: Mutex<()>,
 }
@@ -112,13 +109,13 @@ impl Snapshots {
         sealed: Arc<Notify>,
         settings: Settings,
     ) -> Self {
-        Snapshots { catalog, store, fs, recall, sealed, settings, invalidator: OnceLock::new(), taking: Mutex::new(()) }
+        let (invalidator, taking) = (Invalidator::default(), Mutex::new(()));
+        Snapshots { catalog, store, fs, recall, sealed, settings, invalidator, taking }
     }
 
     /// Has `invalidator` tell the kernel of changes.
     pub fn on_change(&self, invalidator: impl Fn(&Invalidate) + Send + Sync + 'static) {
-        // A second call would be a second mount of one daemon, which there isn't.
-        let _ = self.invalidator.set(Box::new(invalidator));
+        self.invalidator.set(invalidator);
     }
 
     /// Takes a snapshot of vault `name`, a full one if `full` says so or it takes one. None when nothing has changed since the
@@ -234,9 +231,7 @@ impl Snapshots {
     }
 
     fn changed(&self, parent: Ino, name: &[u8]) {
-        if let Some(tell) = self.invalidator.get() {
-            tell(&Invalidate::Entry { parent, name: name.to_vec() });
-        }
+        self.invalidator.tell(&Invalidate::Entry { parent, name: name.to_vec() });
     }
 
     /// A name that none has yet, and the time that it tells.

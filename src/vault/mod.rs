@@ -48,6 +48,7 @@ use crate::catalog::ROOT;
 use crate::catalog::now;
 use crate::fs::Caller;
 use crate::fs::Invalidate;
+use crate::fs::Invalidator;
 use crate::service;
 use crate::service::ArchiveService;
 use crate::service::Kind as Trouble;
@@ -59,14 +60,11 @@ use crate::util::retry::Backoff;
 /// What a vault may be called; the tail of every message about a bad name.
 const NAMES: &str = "1 to 255 of a-z, A-Z, 0-9, '_', '-' and '.', not only dots";
 
-/// Tells the kernel of a change.
-type Invalidator = Box<dyn Fn(&Invalidate) + Send + Sync>;
-
 /// The vaults of the account.
 pub struct Vaults {
     catalog: Arc<Catalog>,
     service: Arc<dyn ArchiveService>,
-    invalidator: OnceLock<Invalidator>,
+    invalidator: Invalidator,
     /// Those under way, and those that ended and weren't reported yet.
     inventories: Mutex<HashMap<String, Inventory>>,
     /// The verifications that are under way, or whose result nobody has asked for yet, by vault.
@@ -155,7 +153,7 @@ impl Vaults {
     /// The vaults of `service`, with their directories in `catalog`. Inventories need room in the directory `scratch` while
     /// they are read: some 400 bytes an archive.
     pub fn new(catalog: Arc<Catalog>, service: Arc<dyn ArchiveService>, scratch: PathBuf) -> Self {
-        let (invalidator, inventories, asked) = (OnceLock::new(), Mutex::default(), Notify::new());
+        let (invalidator, inventories, asked) = (Invalidator::default(), Mutex::default(), Notify::new());
         Vaults {
             catalog,
             service,
@@ -172,13 +170,12 @@ impl Vaults {
 
     /// Who is told of changes that the kernel doesn't know of. To be called once, when the mount is there.
     pub fn on_change(&self, invalidator: impl Fn(&Invalidate) + Send + Sync + 'static) {
-        // A second call would be a second mount of one daemon, which there isn't.
-        let _ = self.invalidator.set(Box::new(invalidator));
+        self.invalidator.set(invalidator);
     }
 
     /// Has rebuilds bring trees back with `restore`.
     pub fn restore_with(&self, restore: Arc<dyn Restore>) {
-        // As with the invalidator.
+        // A second call would be a second mount of one daemon, which there isn't.
         let _ = self.restore.set(restore);
     }
 
@@ -351,9 +348,7 @@ impl Vaults {
 
     /// Tells the kernel of a change that it doesn't know of.
     pub fn tell(&self, what: &Invalidate) {
-        if let Some(invalidator) = self.invalidator.get() {
-            invalidator(what);
-        }
+        self.invalidator.tell(what);
     }
 }
 
