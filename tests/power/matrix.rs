@@ -234,7 +234,8 @@ fn every_point() {
                 _ if time == 0 && matrix.random.random() || time == 1 => 1,
                 most => matrix.random.random_range(2..=most),
             };
-            if !matrix.crash(point, passes) {
+            // The work is random, and may not have come by as often in time.
+            if ![passes, 1].into_iter().any(|passes| matrix.crash(point, passes)) {
                 missed.insert(point.name());
             }
         }
