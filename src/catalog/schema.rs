@@ -21,7 +21,7 @@ use super::Error;
 pub const VERSION: i64 = STEPS.len() as i64;
 
 /// What makes each version of the one before.
-const STEPS: [&str; 2] = [V1, V2];
+const STEPS: [&str; 3] = [V1, V2, V3];
 
 /// The inode number of the mount's root, the directory of vaults (FUSE demands 1).
 pub const ROOT: u64 = 1;
@@ -183,6 +183,63 @@ INSERT INTO trash (ino, vault, path, deleted, due)
     FROM old o JOIN archive a ON a.id = o.archive, counter c;
 UPDATE counter SET reserved = reserved + 1 + COALESCE((SELECT MAX(archive) FROM old), 0);
 DROP TABLE old;
+";
+
+/// Version 3. What is cached has a time of its last use. Jobs wait for their time, and are counted in a budget; restores are lists
+/// of contents that are to become local; what was asked of the service is counted by month.
+const V3: &str = "
+ALTER TABLE content ADD COLUMN used INTEGER;    -- about when what is cached of it was last used; NULL: not known
+CREATE INDEX content_used ON content (used, id) WHERE state = 2 AND file IS NOT NULL;
+ALTER TABLE job ADD COLUMN due INTEGER NOT NULL DEFAULT 0;    -- a planned one isn't asked for before
+ALTER TABLE job ADD COLUMN reader INTEGER NOT NULL DEFAULT 1; -- 1: a reader wants it; 0: only restores do
+ALTER TABLE job ADD COLUMN charged INTEGER;     -- the day since 1970 (UTC) whose budget it is counted in; NULL: in none yet
+ALTER TABLE job ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;   -- billionths of a dollar that are counted
+ALTER TABLE job ADD COLUMN held TEXT;           -- why a planned one has to wait until it is due, where somebody should know
+ALTER TABLE job ADD COLUMN asked INTEGER;       -- when the service was asked for it, once accepted
+CREATE INDEX job_due ON job (due, id) WHERE state = 0;
+CREATE TABLE spent (
+    day      INTEGER PRIMARY KEY,               -- since 1970, UTC
+    requests INTEGER NOT NULL,                  -- retrieval jobs
+    bytes    INTEGER NOT NULL,                  -- that they retrieve
+    cost     INTEGER NOT NULL                   -- in billionths of a dollar
+);
+CREATE TABLE took (
+    id      INTEGER PRIMARY KEY,                -- the newest last; only so many are kept of each tier
+    tier    TEXT NOT NULL,
+    seconds REAL NOT NULL                       -- from its creation to its completion, as the service says
+);
+CREATE TABLE restore (
+    id      INTEGER PRIMARY KEY,
+    what    TEXT NOT NULL,                      -- the paths, for people
+    tier    TEXT NOT NULL,
+    rate    INTEGER,                            -- bytes an hour; NULL: all at once
+    created INTEGER NOT NULL,
+    ended   INTEGER,                            -- when nothing was left to bring; NULL: not yet
+    cancelled INTEGER NOT NULL DEFAULT 0,
+    files   INTEGER NOT NULL,                   -- that it is about
+    bytes   INTEGER NOT NULL,                   -- in them that weren't local
+    done_files INTEGER NOT NULL DEFAULT 0,
+    done_bytes INTEGER NOT NULL DEFAULT 0,
+    failed  INTEGER NOT NULL DEFAULT 0          -- files
+);
+CREATE TABLE restore_item (
+    content INTEGER NOT NULL,                   -- that isn't local yet
+    restore INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL,                   -- of it that weren't local
+    error   TEXT,                               -- why it won't be; NULL: it is on its way
+    PRIMARY KEY (content, restore)
+) WITHOUT ROWID;
+CREATE INDEX restore_item_restore ON restore_item (restore, content);
+CREATE TABLE usage (
+    month    INTEGER NOT NULL,                  -- since 1970, UTC: 12 times the years, and the months
+    vault    INTEGER NOT NULL,
+    top      BLOB NOT NULL,                     -- the first name below the vault; empty: none, or not known
+    what     TEXT NOT NULL,                     -- upload, Expedited, Standard, Bulk, early-deletion
+    requests INTEGER NOT NULL,
+    bytes    INTEGER NOT NULL,
+    cost     INTEGER NOT NULL,                  -- in billionths of a dollar
+    PRIMARY KEY (month, vault, top, what)
+) WITHOUT ROWID;
 ";
 
 /// Brings the database to [`VERSION`]. `path` is its file, for messages and for the copy before a migration.
