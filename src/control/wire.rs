@@ -4,6 +4,7 @@
 //! UTC, sizes bytes, rates bytes a second. A field that is absent reads as `null`.
 
 mod import;
+mod recalls;
 mod trash;
 mod verify;
 
@@ -26,6 +27,8 @@ pub use import::Import;
 pub use import::Imported;
 pub use import::Outcome;
 pub use import::Told;
+pub use recalls::BudgetLimit;
+pub use recalls::Held;
 pub use trash::CameBack;
 pub use trash::Next;
 pub use trash::Purged;
@@ -144,6 +147,10 @@ pub struct Status {
     pub paused: Vec<Paused>,
     /// What keeps recalls from moving, if anything does; they are tried again by themselves.
     pub recall_trouble: Option<Trouble>,
+    /// The limits of what retrievals may take.
+    pub budget: Vec<BudgetLimit>,
+    /// Retrievals that wait for the budget's next day or month, or for the account's retrieval policy.
+    pub held: Vec<Held>,
     /// Things in the trash whose archives the service refused to delete.
     pub undeletable: u64,
 }
@@ -693,7 +700,9 @@ mod tests {
                      "received":5,"state":"downloading","created":"2026-01-02T03:04:05Z","eta":null,"error":null}],
             "cache":{"bytes":1,"limit":2,"files":3},"spool":{"bytes":4},
             "paused":[{"vault":"v","reason":"denied","since":"2026-01-02T03:04:05Z","retry":"2026-01-02T03:04:06Z"}],
-            "recall_trouble":{"reason":"no connection","since":"2026-01-02T03:04:05Z"},"undeletable":0 }"#;
+            "recall_trouble":{"reason":"no connection","since":"2026-01-02T03:04:05Z"},
+            "budget":[{"limit":"3 requests a day","used":"1 request","most":3,"spent":1}],
+            "held":[{"reason":"no more today","jobs":2,"bytes":3,"until":"2026-01-03T00:00:00Z"}],"undeletable":0 }"#;
         let status: Status = serde_json::from_str(text).expect("a status of the contract");
         assert_eq!(status.uploads[0].path.0, b"v/a\xff");
         assert_eq!(status.jobs[1].range, Some((0, 1_048_575)));

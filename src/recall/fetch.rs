@@ -34,7 +34,7 @@ use crate::util::crash::Point;
 use crate::util::size::MIB;
 
 /// How much is fetched in one request and verified by one hash: a power of two of MiB, so that it is a node of the tree.
-const PIECE: u64 = 64 * MIB;
+const PIECE: u64 = if cfg!(test) { MIB } else { 64 * MIB };
 /// How many pieces of one output are fetched at the same time.
 const PIECES: usize = 4;
 /// How much is written at a time.

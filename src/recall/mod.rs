@@ -65,7 +65,8 @@ const FAILURES: usize = 1000;
 /// How many jobs [`Recall::jobs`] tells of.
 const SHOWN: usize = 100;
 /// Between tries while the service can't be reached.
-const RETRY: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
+const RETRY: Backoff =
+    Backoff { first: Duration::from_millis(if cfg!(test) { 20 } else { 1000 }), cap: Duration::from_secs(60) };
 
 /// What recalls are told when they start.
 #[derive(Clone, Debug)]
@@ -205,6 +206,16 @@ impl Recall {
             rate: Rate::default(),
             troubles: Troubles::default(),
         }
+    }
+
+    /// Archives up to this many bytes are retrieved whole, larger ones in ranges of this size.
+    pub fn window(&self) -> u64 {
+        self.settings.window
+    }
+
+    /// What may be spent.
+    pub fn budget(&self) -> &Budget {
+        &self.settings.budget
     }
 
     /// Works on the queue until `stopping` says so; what is under way then goes on at the next start.
