@@ -21,6 +21,7 @@ mod man;
 mod mount;
 mod output;
 mod policy;
+mod prices;
 mod put;
 mod rebuild;
 mod restore;
@@ -81,6 +82,7 @@ enum Commands {
     Flush(flush::Flush),
     Evict(evict::Evict),
     Restore(restore::Restore),
+    Prices(prices::PricesOf),
     Trash(trash::Trash),
     Vault(vault::Vault),
     Inventory(inventory::Inventory),
@@ -137,6 +139,7 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Flush(flush) => flush.run(),
         Commands::Evict(evict) => evict.run(),
         Commands::Restore(restore) => restore.run(),
+        Commands::Prices(prices) => prices.run(),
         Commands::Trash(trash) => trash.run(),
         Commands::Vault(vault) => vault.run(),
         Commands::Inventory(inventory) => inventory.run(),

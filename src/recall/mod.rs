@@ -82,9 +82,14 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Windows of 1 GiB, the standard tier, no limit.
+    /// Windows of 1 GiB, the standard tier, no limit, the prices of Northern Virginia.
     fn default() -> Self {
-        Settings { window: GIB, tier: Tier::default(), budget: Budget::default(), prices: Prices::default() }
+        Settings {
+            window: GIB,
+            tier: Tier::default(),
+            budget: Budget::default(),
+            prices: Prices::built_in("us-east-1"),
+        }
     }
 }
 
