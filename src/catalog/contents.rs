@@ -536,7 +536,7 @@ pub(super) fn content(conn: &Connection, id: ContentId) -> Result<Content> {
     Ok(statement.query_row([id], Content::from_row)?)
 }
 
-fn content_if_any(conn: &Connection, id: ContentId) -> Result<Option<Content>> {
+pub(super) fn content_if_any(conn: &Connection, id: ContentId) -> Result<Option<Content>> {
     use names::Optional;
     content(conn, id).optional()
 }

@@ -135,8 +135,7 @@ impl Catalog {
 
     /// The ranges that are to be retrieved yet for the bytes `first..=last` of `content`: neither local nor on their way.
     pub fn missing(&self, content: &Content, wish: (u64, u64), terms: &Terms) -> Result<Vec<(u64, u64)>> {
-        let Some(archive) = &content.archive else { return Ok(Vec::new()) };
-        self.read(|conn| Ok(missing(content, &known(conn, archive.row)?, wish, terms)))
+        self.read(|conn| missing_of(conn, content, wish, terms))
     }
 
     /// Notes that the service doesn't know a job any more: what of it isn't here yet is to be asked for, and counted, again.
@@ -216,6 +215,19 @@ pub(super) fn forget_charge(tx: &Connection, job: i64) -> Result<()> {
         tx.prepare_cached("UPDATE job SET charged = NULL, cost = 0 WHERE id = ?1")?.execute([job])?;
     }
     Ok(())
+}
+
+/// See [`Catalog::missing`].
+pub(super) fn missing_of(
+    conn: &Connection,
+    content: &Content,
+    wish: (u64, u64),
+    terms: &Terms,
+) -> Result<Vec<(u64, u64)>> {
+    match &content.archive {
+        Some(archive) => Ok(missing(content, &known(conn, archive.row)?, wish, terms)),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn known(conn: &Connection, archive: ArchiveRow) -> Result<Vec<Known>> {

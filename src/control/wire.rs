@@ -5,6 +5,7 @@
 
 mod import;
 mod recalls;
+mod restores;
 mod trash;
 mod verify;
 
@@ -29,6 +30,11 @@ pub use import::Outcome;
 pub use import::Told;
 pub use recalls::BudgetLimit;
 pub use recalls::Held;
+pub use restores::Restore;
+pub use restores::RestorePlan;
+pub use restores::RestoreState;
+pub use restores::RestoreStatus;
+pub use restores::Restores;
 pub use trash::CameBack;
 pub use trash::Next;
 pub use trash::Purged;
@@ -386,15 +392,6 @@ pub struct Entries {
 pub struct Paths {
     /// The paths; for flush, none means everything.
     pub paths: Vec<PathText>,
-}
-
-/// `POST /v1/restore`: what to bring back, and how fast.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Restore {
-    /// The paths, trees with all that is in them.
-    pub paths: Vec<PathText>,
-    /// Retrieval tier in the service's words; none: the mount's.
-    pub tier: Option<String>,
 }
 
 /// How far a flush or a restore is.

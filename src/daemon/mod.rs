@@ -205,6 +205,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         );
     }
 
+    catalog.drop_unplanned_restores()?;
     state.note_boot().map_err(|error| Error::Failed(format!("{}: {error}", state.path().display())))?;
 
     let (stop, stopping) = watch::channel(false);

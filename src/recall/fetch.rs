@@ -26,6 +26,7 @@ use crate::catalog::ContentId;
 use crate::catalog::FileId;
 use crate::catalog::Job;
 use crate::catalog::JobState;
+use crate::catalog::now;
 use crate::service;
 use crate::service::Kind;
 use crate::service::treehash::TreeHasher;
@@ -132,7 +133,7 @@ impl Recall {
 
     fn done(&self, job: &Job) -> catalog::Result<()> {
         let Some(content) = self.catalog.content_of(job.archive.row)? else { return self.unwanted(job) };
-        self.catalog.drop_job(job.id)?;
+        self.catalog.job_done(job.id, now())?;
         crash::at(Point::RecallDone);
         let local = content.present.as_ref().map_or(content.size, |present| present.bytes(content.size));
         self.cache.insert(content.id, local);

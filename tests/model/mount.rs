@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use glacierfs::control::client::Client;
+use glacierfs::control::wire;
 use glacierfs::control::wire::PathText;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
@@ -120,7 +121,8 @@ impl Target for Mount {
             Op::Restore { path } => {
                 let paths = self.text(path);
                 // A path that isn't there isn't there.
-                let _ = self.runtime.block_on(self.client.restore(&paths, None));
+                let wish = wire::Restore { paths, ..wire::Restore::default() };
+                let _ = self.runtime.block_on(self.client.restore(&wish));
             }
             Op::Restart { kill } => self.restart(*kill),
             other => return self.disk.apply(other),
