@@ -190,6 +190,9 @@ DROP TABLE old;
 const V3: &str = "
 ALTER TABLE content ADD COLUMN used INTEGER;    -- about when what is cached of it was last used; NULL: not known
 CREATE INDEX content_used ON content (used, id) WHERE state = 2 AND file IS NOT NULL;
+-- The attributes that are rules, by which nearly every catalog knows at once that it has none.
+CREATE INDEX xattr_rule ON xattr (name)
+    WHERE name >= CAST('user.glacierfs.' AS BLOB) AND name < CAST('user.glacierfs/' AS BLOB);
 ALTER TABLE job ADD COLUMN due INTEGER NOT NULL DEFAULT 0;    -- a planned one isn't asked for before
 ALTER TABLE job ADD COLUMN reader INTEGER NOT NULL DEFAULT 1; -- 1: a reader wants it; 0: only restores do
 ALTER TABLE job ADD COLUMN charged INTEGER;     -- the day since 1970 (UTC) whose budget it is counted in; NULL: in none yet
