@@ -8,11 +8,13 @@ use rusqlite::params;
 use super::Catalog;
 use super::Result;
 use super::contents;
+use super::planning;
 use super::types::Archive;
 use super::types::ArchiveRow;
 use super::types::Content;
 use super::types::ContentId;
 use super::types::VaultId;
+use crate::util::tier::Tier;
 
 /// How far a retrieval is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +60,33 @@ pub struct Job {
     pub first: u64,
     /// Last byte, inclusive.
     pub last: u64,
+    /// The first byte of the archive in the job's output, which may be more than is wanted.
+    pub base: u64,
     /// The tier that was asked for.
-    pub tier: String,
+    pub tier: Tier,
     /// How far it is.
     pub state: JobState,
     /// The service's name for it, once accepted.
     pub job_id: Option<String>,
     /// When it was planned, in nanoseconds since 1970.
     pub created: i64,
+    /// A planned one isn't asked for before, in nanoseconds since 1970.
+    pub due: i64,
+    /// Why a planned one is held until then, where somebody should know.
+    pub held: Option<String>,
+}
+
+/// Planned jobs that are held for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldJobs {
+    /// The reason.
+    pub why: String,
+    /// How many.
+    pub jobs: u64,
+    /// Bytes that they are for.
+    pub bytes: u64,
+    /// When the first of them is tried again, in nanoseconds since 1970.
+    pub until: i64,
 }
 
 /// The retrievals of a vault that the service is at.
@@ -77,7 +98,8 @@ pub struct Waiting {
     pub jobs: u64,
 }
 
-const JOB: &str = "SELECT j.id, j.vault, v.name, j.first, j.last, j.tier, j.state, j.job_id, j.created,
+const JOB: &str =
+    "SELECT j.id, j.vault, v.name, j.first, j.last, j.tier, j.state, j.job_id, j.created, j.base, j.due, j.held,
                    a.id, a.vault, a.archive_id, a.size, a.tree_hash, a.created
                    FROM job j JOIN vault v ON v.id = j.vault JOIN archive a ON a.id = j.archive";
 
@@ -89,37 +111,57 @@ impl Job {
             vault_name: row.get(2)?,
             first: row.get::<_, i64>(3)? as u64,
             last: row.get::<_, i64>(4)? as u64,
-            tier: row.get(5)?,
+            tier: row.get::<_, String>(5)?.parse().unwrap_or_default(),
             state: JobState::of(row.get(6)?),
             job_id: row.get(7)?,
             created: row.get(8)?,
-            archive: Archive::from_row(row, 9, row.get(9)?)?,
+            base: row.get::<_, Option<u64>>(9)?.unwrap_or(row.get(3)?),
+            due: row.get(10)?,
+            held: row.get(11)?,
+            archive: Archive::from_row(row, 12, row.get(12)?)?,
         })
     }
 }
 
 impl Catalog {
-    /// Plans retrievals of the ranges `windows` (inclusive) of content `id`'s archive, but not of what is local or
-    /// covered by a retrieval that was asked for already. Answers how many were planned.
-    pub fn plan_jobs(&self, id: ContentId, windows: &[(u64, u64)], tier: &str, now: i64) -> Result<usize> {
+    /// Up to `limit` planned jobs whose time has come, those that readers want first.
+    pub fn due_jobs(&self, now: i64, limit: usize) -> Result<Vec<Job>> {
+        self.read(|conn| {
+            let mut statement =
+                conn.prepare_cached(&format!("{JOB} WHERE j.state = 0 AND j.due <= ?1 ORDER BY j.due, j.id LIMIT ?2"))?;
+            let rows = statement.query_map(params![now, limit as i64], Job::from_row)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// When the time of the next planned job comes, in nanoseconds since 1970; none when none is planned.
+    pub fn next_job_due(&self) -> Result<Option<i64>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT MIN(due) FROM job WHERE state = 0")?;
+            Ok(statement.query_row([], |row| row.get(0))?)
+        })
+    }
+
+    /// Has the planned jobs of a tier wait until `until`, in nanoseconds since 1970, and notes why.
+    pub fn hold_jobs(&self, tier: Tier, until: i64, why: &str) -> Result<()> {
         self.write(|tx| {
-            let content = contents::content(tx, id)?;
-            let Some(archive) = &content.archive else { return Ok(0) };
-            let mut planned = 0;
-            for &(first, last) in windows {
-                let covered = tx
-                    .prepare_cached("SELECT 1 FROM job WHERE archive = ?1 AND first <= ?2 AND last >= ?3 LIMIT 1")?
-                    .exists(params![archive.row, first as i64, last as i64])?;
-                if covered || content.has(first, last) {
-                    continue;
-                }
-                tx.prepare_cached(
-                    "INSERT INTO job (vault, archive, first, last, tier, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )?
-                .execute(params![archive.vault, archive.row, first as i64, last as i64, tier, now])?;
-                planned += 1;
-            }
-            Ok(planned)
+            tx.prepare_cached("UPDATE job SET due = ?2, held = ?3 WHERE state = 0 AND tier = ?1 AND due < ?2")?
+                .execute(params![tier.as_str(), until, why])?;
+            Ok(())
+        })
+    }
+
+    /// Why planned jobs are held.
+    pub fn held_jobs(&self, now: i64) -> Result<Vec<HeldJobs>> {
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT held, COUNT(*), SUM(last - first + 1), MIN(due) FROM job
+                 WHERE state = 0 AND held IS NOT NULL AND due > ?1 GROUP BY held ORDER BY MIN(due)",
+            )?;
+            let rows = statement.query_map([now], |row| {
+                Ok(HeldJobs { why: row.get(0)?, jobs: row.get(1)?, bytes: row.get(2)?, until: row.get(3)? })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 
@@ -188,7 +230,21 @@ impl Catalog {
     /// Notes the name that the service gave to a planned job.
     pub fn job_accepted(&self, id: i64, job_id: &str) -> Result<()> {
         self.write(|tx| {
-            tx.prepare_cached("UPDATE job SET job_id = ?2, state = 1 WHERE id = ?1")?.execute(params![id, job_id])?;
+            tx.prepare_cached("UPDATE job SET job_id = ?2, state = 1, held = NULL WHERE id = ?1")?
+                .execute(params![id, job_id])?;
+            Ok(())
+        })
+    }
+
+    /// Notes that the service has a job already whose output, from byte `base` of the archive on, has all that a planned job wants.
+    /// If it `is_anothers`, ours costs nothing.
+    pub fn job_adopted(&self, id: i64, job_id: &str, base: u64, is_anothers: bool) -> Result<()> {
+        self.write(|tx| {
+            if is_anothers {
+                planning::forget_charge(tx, id)?;
+            }
+            tx.prepare_cached("UPDATE job SET job_id = ?2, state = 1, base = ?3, held = NULL WHERE id = ?1")?
+                .execute(params![id, job_id, base as i64])?;
             Ok(())
         })
     }
@@ -204,17 +260,21 @@ impl Catalog {
         })
     }
 
-    /// Notes that the service doesn't know a job any more: it is to be asked for again.
+    /// Notes that the service doesn't know a job any more: it is to be asked for again, and counted again.
     pub fn job_lost(&self, id: i64) -> Result<()> {
         self.write(|tx| {
-            tx.prepare_cached("UPDATE job SET job_id = NULL, state = 0 WHERE id = ?1")?.execute([id])?;
+            tx.prepare_cached(
+                "UPDATE job SET job_id = NULL, state = 0, due = 0, base = NULL, charged = NULL, cost = 0 WHERE id = ?1",
+            )?
+            .execute([id])?;
             Ok(())
         })
     }
 
-    /// Forgets a job: its output is here, or there won't be any.
+    /// Forgets a job: its output is here, or there won't be any. One that the service wasn't asked for costs nothing.
     pub fn drop_job(&self, id: i64) -> Result<()> {
         self.write(|tx| {
+            planning::forget_charge(tx, id)?;
             tx.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([id])?;
             Ok(())
         })

@@ -198,7 +198,7 @@ ALTER TABLE job ADD COLUMN reader INTEGER NOT NULL DEFAULT 1; -- 1: a reader wan
 ALTER TABLE job ADD COLUMN charged INTEGER;     -- the day since 1970 (UTC) whose budget it is counted in; NULL: in none yet
 ALTER TABLE job ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;   -- billionths of a dollar that are counted
 ALTER TABLE job ADD COLUMN held TEXT;           -- why a planned one has to wait until it is due, where somebody should know
-ALTER TABLE job ADD COLUMN asked INTEGER;       -- when the service was asked for it, once accepted
+ALTER TABLE job ADD COLUMN base INTEGER;        -- first byte of the archive in the output, which may be more than is wanted; NULL: first
 CREATE INDEX job_due ON job (due, id) WHERE state = 0;
 CREATE TABLE spent (
     day      INTEGER PRIMARY KEY,               -- since 1970, UTC

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Error;
 use super::gather::Gathered;
 use super::value;
+use crate::util::budget::Limit;
 use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
 use crate::util::tier::Tier;
@@ -222,6 +223,11 @@ settings! {
 
         /// Retrieval tier of recalls that reads start.
         "tier" => tier: Tier, Text, "TIER", value::tier, Default::Fixed("standard"), "expedited, standard or bulk";
+
+        /// The most that retrievals may take in a day or a month (UTC): bytes, requests or money by the table of prices. What would
+        /// pass a limit isn't asked for: a read fails with EDQUOT, a restore waits for the next day or month.
+        "budget" => budget: Vec<Limit>, List, "AMOUNT/PERIOD", value::limit, Default::Nothing,
+            "a size, a number of requests or an amount of US dollars, and /day or /month after it, such as 10G/day, 1000requests/day or 5USD/month";
 
         /// Largest piece, in bytes, that one recall asks for: archives up to this size are recalled whole, larger ones in
         /// aligned windows of it.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::util::budget::Limit;
 use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
 use crate::util::size;
@@ -104,6 +105,10 @@ pub(super) fn saved(text: &str) -> Option<Saved> {
 }
 
 pub(super) fn tier(text: &str) -> Option<Tier> {
+    text.parse().ok()
+}
+
+pub(super) fn limit(text: &str) -> Option<Limit> {
     text.parse().ok()
 }
 

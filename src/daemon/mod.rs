@@ -41,6 +41,7 @@ use crate::control::server::Daemon;
 use crate::fs;
 use crate::fs::Fs;
 use crate::fuse;
+use crate::prices::Prices;
 use crate::recall;
 use crate::recall::Recall;
 use crate::scrub::Scrub;
@@ -55,7 +56,9 @@ use crate::snapshot::Snapshots;
 use crate::store::Store;
 use crate::upload;
 use crate::upload::Uploads;
+use crate::util::budget::Budget;
 use crate::util::clock::Clock;
+use crate::util::seldom::Seldom;
 use crate::vault;
 use crate::vault::Vaults;
 
@@ -174,7 +177,12 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         control: state.file(control::SOCKET),
     };
     let fs = Arc::new(Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed.clone(), settings)?);
-    let settings = recall::Settings { window: config.recall_window, tier: config.tier };
+    let settings = recall::Settings {
+        window: config.recall_window,
+        tier: config.tier,
+        budget: Budget::new(&config.budget),
+        prices: Prices::default(),
+    };
     let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), service.clone(), settings));
     let settings = snapshot::Settings::new(state.path(), config.snapshot_delay, Clock::real());
     let snapshots = Snapshots::new(catalog.clone(), store.clone(), fs.clone(), recall.clone(), sealed, settings);
@@ -216,6 +224,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
             directory_mask: config.dmask.or(config.umask),
         },
         policy: config.recall,
+        refused: Seldom::default(),
         recall_timeout: config.recall_timeout,
         stopping: stopping.clone(),
     });

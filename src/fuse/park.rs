@@ -15,12 +15,14 @@ use crate::fs::Fs;
 use crate::fs::HandleId;
 use crate::fs::Need;
 use crate::fs::Result;
+use crate::recall;
 use crate::recall::Recall;
 use crate::upload::NotArchived;
 use crate::upload::Patience;
 use crate::upload::Uploads;
 use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
+use crate::util::seldom::Seldom;
 use crate::vault::Vaults;
 
 /// How long a file that is being written to is left alone before it is looked at again.
@@ -51,6 +53,8 @@ pub struct Shared {
     pub shown: Shown,
     /// What a request gets whose bytes aren't local.
     pub policy: RecallPolicy,
+    /// Tells of reads that the budget doesn't allow.
+    pub refused: Seldom,
     /// How long a request waits for a recall at most; none: as long as it takes.
     pub recall_timeout: Option<Duration>,
     /// Becomes true when the daemon stops: every parked request is answered then.
@@ -189,6 +193,10 @@ impl Shared {
             Ok(()) => Ok(()),
             // The file has other bytes by now, or none.
             Err(error) if error.is_gone() => Ok(()),
+            Err(recall::Error::Over(over)) => {
+                self.refused.tell(&format!("a read was refused (EDQUOT): {over}"));
+                Err(Errno::EDQUOT.into())
+            }
             Err(error) => {
                 log::error!("a read failed: {error}");
                 Err(Errno::EIO.into())

@@ -1,63 +1,65 @@
-//! Starts the jobs that are planned.
+//! Starts the jobs that are planned, when their time has come.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 
+use super::Event;
 use super::REQUESTS;
 use super::RETRY;
 use super::Recall;
+use super::adopt::Listed;
 use super::trouble::Work;
 use super::trouble::may_pass;
 use crate::catalog;
 use crate::catalog::Job;
-use crate::catalog::JobState;
-use crate::service;
-use crate::service::JobKind;
-use crate::service::JobStatus;
+use crate::catalog::now;
+use crate::service::Kind;
 use crate::service::Tier;
 use crate::util::crash;
 use crate::util::crash::Point;
+use crate::util::retry::Backoff;
 
 /// How many planned jobs are taken at a time.
 const BATCH: usize = 64;
+/// How long to sleep at most until the time of a planned job is compared with the clock again, which may have been set.
+const LOOK: Duration = Duration::from_secs(60);
+/// Between tries while the account's retrieval policy refuses: it counts by the hour.
+const REFUSED: Backoff = Backoff { first: Duration::from_secs(60), cap: Duration::from_secs(15 * 60) };
 
 impl Recall {
-    /// Starts planned jobs, for ever. Adopts those that the service has already, at the start and after each failure: neither
-    /// a crash between its answer and our note of it nor a lost answer costs a second job.
+    /// Starts planned jobs, for ever. Before, adopts those that the service has already.
     pub(super) async fn ask(self: Arc<Self>) {
-        let mut failures = 0;
-        let mut may_have_jobs = true;
+        let (mut failures, mut refusals) = (0, 0);
+        let mut listed = Listed::default();
         loop {
-            let planned = self.catalog.jobs(JobState::Planned, BATCH, &|_| false).unwrap_or_else(|error| {
+            let due = self.catalog.due_jobs(now(), BATCH).unwrap_or_else(|error| {
                 log::error!("the queue of recalls can't be read: {error}");
                 Vec::new()
             });
-            if planned.is_empty() {
+            if due.is_empty() {
                 self.troubles.end(Work::Ask);
-                self.planned.notified().await;
-                may_have_jobs = failures > 0;
-                continue;
-            }
-            if may_have_jobs {
-                if let Err(error) = self.adopt().await {
-                    failures += 1;
-                    self.troubles.begin(Work::Ask, error.to_string());
-                    tokio::time::sleep(RETRY.wait(failures)).await;
-                } else {
-                    may_have_jobs = false;
-                }
+                let pause = self.until_due();
+                let _ = tokio::time::timeout(pause, self.planned.notified()).await;
                 continue;
             }
             let ask = |job| {
                 let recall = self.clone();
                 async move { recall.ask_for(&job).await }
             };
-            let asked = stream::iter(planned).map(ask).buffer_unordered(REQUESTS);
-            let outcomes: Vec<Result<(), String>> = asked.collect().await;
+            let outcomes: Vec<Result<Asked, String>> = match listed.adopt(&self, due).await {
+                Ok(rest) => stream::iter(rest).map(ask).buffer_unordered(REQUESTS).collect().await,
+                Err(error) => vec![Err(error.to_string())],
+            };
+            if let Some((tier, why)) = outcomes.iter().find_map(|outcome| outcome.as_ref().ok()?.refused()) {
+                refusals += 1;
+                self.hold(tier, why, REFUSED.wait(refusals));
+            } else if !outcomes.is_empty() {
+                refusals = 0;
+            }
             // A service that takes some of them is no reason to wait longer and longer.
             if outcomes.iter().any(Result::is_ok) {
                 failures = 0;
@@ -66,7 +68,8 @@ impl Recall {
                 None => self.troubles.end(Work::Ask),
                 Some(error) => {
                     failures += 1;
-                    may_have_jobs = true;
+                    // What failed may have had its effect.
+                    listed.forget();
                     self.troubles.begin(Work::Ask, error);
                     tokio::time::sleep(RETRY.wait(failures)).await;
                 }
@@ -74,58 +77,65 @@ impl Recall {
         }
     }
 
+    /// How long nothing is due that is planned now.
+    fn until_due(&self) -> Duration {
+        match self.catalog.next_job_due() {
+            Ok(Some(due)) => Duration::from_nanos(u64::try_from(due.saturating_sub(now())).unwrap_or(0)).min(LOOK),
+            _ => LOOK,
+        }
+    }
+
+    /// Has the jobs of a tier that the account's data retrieval policy refuses wait for `wait`.
+    fn hold(&self, tier: Tier, why: &str, wait: Duration) {
+        let until = now().saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX));
+        log::warn!("{tier} retrievals are refused and wait: {why}");
+        if let Err(error) = self.catalog.hold_jobs(tier, until, why) {
+            log::error!("the catalog can't record that retrievals wait: {error}");
+        }
+    }
+
     /// Starts one job. `Err` says why it must be tried again later.
-    async fn ask_for(&self, job: &Job) -> Result<(), String> {
+    async fn ask_for(&self, job: &Job) -> Result<Asked, String> {
         let unwanted = |error: catalog::Error| error.to_string();
-        if self.catalog.content_of(job.archive.row).map_err(unwanted)?.is_none() {
+        let Some(content) = self.catalog.content_of(job.archive.row).map_err(unwanted)? else {
             // Deleted or overwritten meanwhile: nobody needs it.
-            return self.unwanted(job).map_err(unwanted);
+            return self.unwanted(job).map(|()| Asked::Settled).map_err(unwanted);
+        };
+        if let Some(over) = self.with_terms(|terms| self.catalog.charge_job(job.id, terms)).map_err(unwanted)? {
+            // Who waits for it would wait for a day or a month.
+            self.tell(content.id, Event::Over(over));
+            return Ok(Asked::Settled);
         }
         let range = whole_is_none(job);
-        let tier = job.tier.parse().unwrap_or(Tier::Standard);
-        match self.service.request_retrieval(&job.vault_name, &job.archive.archive_id, range, tier).await {
+        match self.service.request_retrieval(&job.vault_name, &job.archive.archive_id, range, job.tier).await {
             Ok(job_id) => {
                 crash::at(Point::RecallAsked);
                 self.catalog.job_accepted(job.id, &job_id).map_err(unwanted)?;
                 crash::at(Point::RecallAccepted);
                 self.accepted.notify_one();
-                Ok(())
+                Ok(Asked::Settled)
             }
+            Err(error) if error.kind() == Kind::Policy => Ok(Asked::Refused(job.tier, error.to_string())),
             Err(error) if may_pass(&error) => Err(error.to_string()),
-            Err(error) => self.fail(job, &error.to_string()).map_err(unwanted),
+            Err(error) => self.fail(job, &error.to_string()).map(|()| Asked::Settled).map_err(unwanted),
         }
     }
+}
 
-    async fn adopt(&self) -> Result<(), service::Error> {
-        let planned = self.catalog.jobs(JobState::Planned, usize::MAX, &|_| false).unwrap_or_default();
-        let mut by_vault: HashMap<&str, Vec<&Job>> = HashMap::new();
-        for job in &planned {
-            by_vault.entry(&job.vault_name).or_default().push(job);
+/// What became of a planned job whose time had come.
+enum Asked {
+    /// The service has it, or it is off the list of what is due.
+    Settled,
+    /// The account's data retrieval policy doesn't allow it now (API reference, "Set Data Retrieval Policy").
+    Refused(Tier, String),
+}
+
+impl Asked {
+    fn refused(&self) -> Option<(Tier, &str)> {
+        match self {
+            Asked::Settled => None,
+            Asked::Refused(tier, why) => Some((*tier, why)),
         }
-        for (vault, planned) in by_vault {
-            let jobs = match self.service.jobs(vault).await {
-                // Of a vault that is gone, say: its own jobs will fail when they are asked for, those of others needn't wait.
-                Err(error) if !may_pass(&error) => continue,
-                other => other?,
-            };
-            let mut known: HashMap<(&str, RangeInclusive<u64>), &str> = HashMap::new();
-            for job in jobs.iter().filter(|job| !matches!(job.status, JobStatus::Failed(_))) {
-                if let JobKind::Archive { archive_id, range: Some(range) } = &job.kind {
-                    known.insert((archive_id, range.clone()), &job.id);
-                }
-            }
-            for job in planned {
-                if let Some(job_id) = known.get(&(job.archive.archive_id.as_str(), job.first..=job.last)) {
-                    log::info!("adopted retrieval {job_id} in {vault}");
-                    if let Err(error) = self.catalog.job_accepted(job.id, job_id) {
-                        log::error!("the catalog can't record a retrieval: {error}");
-                    }
-                    crash::at(Point::RecallAdopted);
-                }
-            }
-        }
-        self.accepted.notify_one();
-        Ok(())
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::TryStreamExt;
+use futures_util::stream;
 use tokio::task::JoinSet;
 
 use super::Event;
@@ -20,6 +22,7 @@ use super::trouble::Work;
 use super::trouble::may_pass;
 use crate::catalog;
 use crate::catalog::Content;
+use crate::catalog::ContentId;
 use crate::catalog::FileId;
 use crate::catalog::Job;
 use crate::catalog::JobState;
@@ -32,6 +35,8 @@ use crate::util::size::MIB;
 
 /// How much is fetched in one request and verified by one hash: a power of two of MiB, so that it is a node of the tree.
 const PIECE: u64 = 64 * MIB;
+/// How many pieces of one output are fetched at the same time.
+const PIECES: usize = 4;
 /// How much is written at a time.
 const WRITE: usize = 1 << 20;
 /// How often a piece with a wrong hash is fetched again before the recall fails.
@@ -139,28 +144,10 @@ impl Recall {
     async fn output(&self, job: &Job, received: &AtomicU64) -> Result<(), Trouble> {
         let content = self.catalog.content_of(job.archive.row)?.ok_or(Trouble::Unwanted)?;
         let (file_id, file) = self.file(&content).await?;
-        let mut first = job.first;
-        while first <= job.last {
-            let last = (first + PIECE - 1).min(job.last);
-            let content = self.catalog.content(content.id)?;
-            let evicted = || Trouble::Later("it was evicted meanwhile".into());
-            if content.file != Some(file_id) {
-                return Err(evicted());
-            }
-            if !content.has(first, last) {
-                self.piece(job, &file, first, last, received).await?;
-                crash::at(Point::PieceSynced);
-                match self.catalog.recalled(content.id, file_id, first, last) {
-                    // Not that nobody wants it any more: whoever waits for it still does.
-                    Err(catalog::Error::NotFound) => return Err(evicted()),
-                    other => other?,
-                };
-                crash::at(Point::PieceRecorded);
-                self.tell(content.id, Event::Progress);
-            }
-            first = last + 1;
-        }
-        Ok(())
+        let at = Place { content: content.id, file_id, file };
+        let pieces = (job.first..=job.last).step_by(PIECE as usize);
+        let pieces = pieces.map(|first| self.piece(job, &at, first, (first + PIECE - 1).min(job.last), received));
+        stream::iter(pieces).buffer_unordered(PIECES).try_collect().await
     }
 
     /// The content's file in the store, made if it has none.
@@ -191,8 +178,31 @@ impl Recall {
         Ok((id, Arc::new(file)))
     }
 
+    /// Brings the bytes `first..=last` of the archive into the store, unless they are there.
+    async fn piece(&self, job: &Job, at: &Place, first: u64, last: u64, received: &AtomicU64) -> Result<(), Trouble> {
+        let evicted = || Trouble::Later("it was evicted meanwhile".into());
+        let content = self.catalog.content(at.content)?;
+        if content.file != Some(at.file_id) {
+            return Err(evicted());
+        }
+        if content.has(first, last) {
+            received.fetch_add(last - first + 1, Ordering::Relaxed);
+            return Ok(());
+        }
+        self.fetch_piece(job, &at.file, first, last, received).await?;
+        crash::at(Point::PieceSynced);
+        match self.catalog.recalled(at.content, at.file_id, first, last) {
+            // Not that nobody wants it any more: whoever waits for it still does.
+            Err(catalog::Error::NotFound) => return Err(evicted()),
+            other => other?,
+        };
+        crash::at(Point::PieceRecorded);
+        self.tell(at.content, Event::Progress);
+        Ok(())
+    }
+
     /// Fetches the bytes `first..=last` of the archive, writes them, and compares their hash.
-    async fn piece(
+    async fn fetch_piece(
         &self,
         job: &Job,
         file: &Arc<File>,
@@ -200,10 +210,11 @@ impl Recall {
         last: u64,
         received: &AtomicU64,
     ) -> Result<(), Trouble> {
-        let before = received.load(Ordering::Relaxed);
+        // All of it, so that as many pieces are in memory as there are requests. The semaphore is never closed.
+        let _request = self.requests.acquire().await;
         for _ in 0..CORRUPT_TRIES {
-            received.store(before, Ordering::Relaxed);
-            if self.try_piece(job, file, first, last, received).await? {
+            let so_far = Received { sum: received, bytes: 0 };
+            if self.try_piece(job, file, first, last, so_far).await? {
                 return Ok(());
             }
             log::warn!("bytes {first}-{last} of a retrieval from {} came with a wrong hash; again", job.vault_name);
@@ -223,16 +234,12 @@ impl Recall {
         file: &Arc<File>,
         first: u64,
         last: u64,
-        received: &AtomicU64,
+        mut received: Received<'_>,
     ) -> Result<bool, Trouble> {
         // A job that is ready has its name.
         let job_id = job.job_id.as_deref().ok_or(Trouble::Lost)?;
-        let fetched = {
-            // The semaphore is never closed.
-            let _request = self.requests.acquire().await;
-            let range = (first - job.first)..=(last - job.first);
-            self.service.fetch(&job.vault_name, job_id, Some(range)).await?
-        };
+        let range = (first - job.base)..=(last - job.base);
+        let fetched = self.service.fetch(&job.vault_name, job_id, Some(range)).await?;
         let whole = first == 0 && last + 1 == job.archive.size;
         let expected = match whole {
             true => Some(service::TreeHash(job.archive.tree_hash)),
@@ -251,7 +258,7 @@ impl Recall {
         loop {
             let more = stream.next().await.transpose()?;
             if let Some(bytes) = &more {
-                received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                received.add(bytes.len() as u64);
                 self.rate.add(bytes.len() as u64);
                 buffer.extend_from_slice(bytes);
             }
@@ -283,6 +290,37 @@ impl Recall {
         // Before the catalog says that the bytes are here, so that a power cut can't leave others in their place.
         let file = file.clone();
         tokio::task::spawn_blocking(move || file.sync_data()).await.map_err(std::io::Error::other)??;
+        received.keep();
         Ok(true)
+    }
+}
+
+/// Where a content's bytes go.
+struct Place {
+    content: ContentId,
+    file_id: FileId,
+    file: Arc<File>,
+}
+
+/// What one try has received of a piece. It doesn't count any more when the try fails.
+struct Received<'a> {
+    sum: &'a AtomicU64,
+    bytes: u64,
+}
+
+impl Received<'_> {
+    fn add(&mut self, bytes: u64) {
+        self.sum.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+    }
+
+    fn keep(mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Received<'_> {
+    fn drop(&mut self) {
+        self.sum.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

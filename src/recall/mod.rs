@@ -10,6 +10,7 @@
 //! **Verified.** Not a byte is marked as local before its hash was compared: of the whole archive with what the catalog
 //! knows from its upload or the inventory, of a part of it with the tree hash that the service gives for that range.
 
+mod adopt;
 mod ask;
 mod fetch;
 mod plan;
@@ -38,14 +39,21 @@ use crate::catalog::Catalog;
 use crate::catalog::ContentId;
 use crate::catalog::Job;
 use crate::catalog::JobState;
+use crate::catalog::Planned;
+use crate::catalog::Terms;
 use crate::catalog::now;
+use crate::prices::Prices;
 use crate::service::ArchiveService;
 use crate::service::Tier;
 use crate::store::Store;
+use crate::util::budget::Budget;
+use crate::util::budget::Over;
+use crate::util::budget::Spent;
 use crate::util::crash;
 use crate::util::crash::Point;
 use crate::util::rate::Rate;
 use crate::util::retry::Backoff;
+use crate::util::size::GIB;
 
 pub use trouble::Trouble;
 use trouble::Troubles;
@@ -60,12 +68,23 @@ const SHOWN: usize = 100;
 const RETRY: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
 
 /// What recalls are told when they start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Archives up to this many bytes are retrieved whole, larger ones in ranges of this size: a power of two of MiB.
     pub window: u64,
     /// The tier of retrievals that reads start.
     pub tier: Tier,
+    /// What may be spent on retrievals.
+    pub budget: Budget,
+    /// What they cost.
+    pub prices: Prices,
+}
+
+impl Default for Settings {
+    /// Windows of 1 GiB, the standard tier, no limit.
+    fn default() -> Self {
+        Settings { window: GIB, tier: Tier::default(), budget: Budget::default(), prices: Prices::default() }
+    }
 }
 
 /// Why bytes can't be had.
@@ -77,6 +96,9 @@ pub enum Error {
     /// The content isn't in the vault, and not here either.
     #[error("content {0:016x} is neither local nor archived")]
     Lost(ContentId),
+    /// The budget doesn't allow it.
+    #[error("{0}")]
+    Over(Over),
     /// The catalog failed.
     #[error("{0}")]
     Catalog(Arc<catalog::Error>),
@@ -105,6 +127,8 @@ enum Event {
     Progress,
     /// A retrieval of it failed.
     Failed(String),
+    /// A retrieval of it was to be asked for on another day than it was counted for, whose budget is used up.
+    Over(Over),
     /// No file has it any more.
     Gone,
 }
@@ -146,7 +170,7 @@ pub struct Recall {
     /// Jobs whose output is being fetched, with the bytes so far.
     fetching: Mutex<HashMap<i64, Arc<AtomicU64>>>,
     /// How long jobs took lately, by tier.
-    took: Mutex<HashMap<String, Duration>>,
+    took: Mutex<HashMap<Tier, Duration>>,
     requests: Semaphore,
     planned: Notify,
     accepted: Notify,
@@ -212,6 +236,7 @@ impl Recall {
             match event {
                 Event::Nothing | Event::Progress => {}
                 Event::Failed(reason) => return Err(Error::Failed(reason)),
+                Event::Over(over) => return Err(Error::Over(over)),
                 Event::Gone => return Err(catalog::Error::NotFound.into()),
             }
         }
@@ -277,20 +302,62 @@ impl Recall {
         self.rate.total()
     }
 
+    /// Has what is missing of content `id` from byte `first` on retrieved, as far as the budget allows: somebody reads it from one
+    /// end to the other, and is to find it there.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub fn ahead(&self, id: ContentId, first: u64) -> Result<(), Error> {
+        let last = self.catalog.content(id)?.size.saturating_sub(1);
+        if first <= last
+            && let Planned::Over(over) = self.plan(id, (first, last), self.settings.tier, true)?
+        {
+            log::info!(
+                "the rest of content {id:016x}, which is read from one end to the other, isn't asked for yet: {over}"
+            );
+        }
+        Ok(())
+    }
+
+    /// What is counted against the budget for today and this month.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub fn spent(&self) -> Result<Spent, Error> {
+        Ok(self.catalog.spent(now())?)
+    }
+
     /// Plans what is missing of the bytes `first..=last`, and answers whether nothing is.
     fn request(&self, id: ContentId, first: u64, last: u64, tier: Tier) -> Result<bool, Error> {
         let content = self.catalog.content(id)?;
         if content.size == 0 || content.has(first, last.min(content.size - 1)) {
             return Ok(true);
         }
-        let Some(archive) = &content.archive else { return Err(Error::Lost(id)) };
-        let windows = plan::windows(archive.size, first, last, self.settings.window);
-        if self.catalog.plan_jobs(id, &windows, tier.as_str(), now())? > 0 {
+        if content.archive.is_none() {
+            return Err(Error::Lost(id));
+        }
+        match self.plan(id, (first, last), tier, false)? {
+            Planned::Jobs(_) => Ok(false),
+            Planned::Over(over) => Err(Error::Over(over)),
+        }
+    }
+
+    fn plan(&self, id: ContentId, wish: (u64, u64), tier: Tier, ahead: bool) -> catalog::Result<Planned> {
+        let planned = self.with_terms(|terms| self.catalog.plan_read(id, wish, tier, ahead, terms))?;
+        if planned != Planned::Jobs(0) {
             crash::at(Point::RecallPlanned);
             lock(&self.failures).pop(&id);
             self.planned.notify_one();
         }
-        Ok(false)
+        Ok(planned)
+    }
+
+    /// Calls `work` with the terms on which retrievals are planned now.
+    fn with_terms<T>(&self, work: impl FnOnce(&Terms) -> T) -> T {
+        let window = self.settings.window;
+        let ranges = |size, (first, last), taken: &dyn Fn(u64) -> bool| plan::ranges(size, first, last, window, taken);
+        let price = |tier, bytes| self.settings.prices.retrieval(tier, bytes);
+        work(&Terms { ranges: &ranges, price: &price, budget: &self.settings.budget, now: now() })
     }
 
     fn subscribe(&self, id: ContentId) -> watch::Receiver<Event> {
@@ -335,7 +402,7 @@ impl Recall {
             created: timestamp(job.created),
             job_id: job.job_id,
             vault: job.vault_name,
-            tier: job.tier,
+            tier: job.tier.to_string(),
             first: job.first,
             last: job.last,
         }
@@ -344,13 +411,13 @@ impl Recall {
     /// When a job may be ready: as long after it was asked for as the last of its tier took, or as the service says that
     /// its tier takes (G23, "Archive Retrieval Options").
     fn eta_of(&self, job: &Job) -> Timestamp {
-        let usual = match job.tier.parse() {
-            Ok(Tier::Expedited) => Duration::from_secs(5 * 60),
-            Ok(Tier::Bulk) => Duration::from_secs(12 * 3600),
-            _ => Duration::from_secs(5 * 3600),
+        let usual = match job.tier {
+            Tier::Expedited => Duration::from_secs(5 * 60),
+            Tier::Bulk => Duration::from_secs(12 * 3600),
+            Tier::Standard => Duration::from_secs(5 * 3600),
         };
         let took = lock(&self.took).get(&job.tier).copied().unwrap_or(usual);
-        crate::util::clock::add(timestamp(job.created), took)
+        crate::util::clock::add(timestamp(job.created.max(job.due)), took)
     }
 }
 

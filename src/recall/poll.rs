@@ -131,7 +131,7 @@ impl Recall {
             Some(JobStatus::Succeeded) => {
                 if let Some((found, ended)) = found.and_then(|found| Some((found, found.completed?))) {
                     let took = Duration::try_from(ended.duration_since(found.created)).unwrap_or_default();
-                    lock(&self.took).insert(job.tier.clone(), took);
+                    lock(&self.took).insert(job.tier, took);
                 }
                 self.ready(job)
             }

@@ -40,7 +40,7 @@ fn open(tmp: tempfile::TempDir, fake: Arc<Fake>) -> House {
     catalog.add_vault("v", "", new, 1).expect("vault");
     let store = Arc::new(Store::open(&tmp.path().join("store")).expect("store"));
     let cache = Arc::new(Cache::new(catalog.clone(), store.clone(), 1 << 30).expect("cache"));
-    let settings = Settings { window: WINDOW, tier: Tier::Standard };
+    let settings = Settings { window: WINDOW, ..Settings::default() };
     let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), settings));
     let (stop, stopping) = watch::channel(false);
     let running = tokio::spawn(recall.clone().run(stopping));

@@ -44,7 +44,7 @@ impl Glacier {
 impl From<client::Error> for Error {
     fn from(error: client::Error) -> Self {
         let (kind, retryable) = (kind(&error), error.is_retryable() || error.is_clock_skew());
-        let retryable = retryable || matches!(kind, Kind::Corrupt | Kind::NotReady);
+        let retryable = retryable || matches!(kind, Kind::Corrupt | Kind::NotReady | Kind::Policy);
         Error::new(kind, retryable, error.to_string()).with_unknown_outcome(error.outcome_is_unknown())
     }
 }
@@ -73,7 +73,8 @@ fn kind(error: &client::Error) -> Kind {
         | ErrorCode::MissingAuthenticationToken
         | ErrorCode::UnrecognizedClient => Kind::Credentials,
         ErrorCode::AccessDenied | ErrorCode::NoLongerSupported => Kind::AccessDenied,
-        ErrorCode::LimitExceeded | ErrorCode::PolicyEnforced => Kind::Quota,
+        ErrorCode::LimitExceeded => Kind::Quota,
+        ErrorCode::PolicyEnforced => Kind::Policy,
         _ if service.is_retryable() => Kind::Unavailable,
         _ if service.status == 401 || service.status == 403 => Kind::AccessDenied,
         _ => Kind::Invalid,

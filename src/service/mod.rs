@@ -62,8 +62,10 @@ pub enum Kind {
     Credentials,
     /// This machine's clock is off; it heals as soon as that is set.
     ClockSkew,
-    /// A limit or policy of the account forbids it.
+    /// A limit of the account forbids it.
     Quota,
+    /// The account's data retrieval policy doesn't allow it now.
+    Policy,
     /// The job isn't done yet.
     NotReady,
     /// What arrived isn't what was sent.

@@ -30,7 +30,6 @@ use crate::fs;
 use crate::fs::Fs;
 use crate::recall;
 use crate::recall::Recall;
-use crate::service::Tier;
 use crate::service::fake::Fake;
 use crate::store::Store;
 use crate::util::clock::Clock;
@@ -374,7 +373,7 @@ fn house() -> House {
         control: tmp.path().join("socket"),
     };
     let fs = Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed.clone(), settings).expect("a file system");
-    let settings = recall::Settings { window: 1 << 30, tier: Tier::Standard };
+    let settings = recall::Settings::default();
     let recall = Recall::new(catalog.clone(), store.clone(), cache, Arc::new(Fake::default()), settings);
     let clock = Clock::virtual_at("2026-11-21T20:15:00Z".parse().expect("a time"));
     let settings = Settings::new(tmp.path(), None, clock.clone());

@@ -10,7 +10,7 @@ use futures_util::stream;
 use glacierfs::cache::Cache;
 use glacierfs::catalog::{self, Catalog, ContentId, Kind, NewInode, Seal, State};
 use glacierfs::recall::{self, Recall};
-use glacierfs::service::{ArchiveService, Glacier, Tier};
+use glacierfs::service::{ArchiveService, Glacier};
 use glacierfs::store::Store;
 use glacierfs::upload::{self, Uploads};
 use rand::rngs::StdRng;
@@ -56,7 +56,7 @@ impl Mount {
         let (c, s, k) = (catalog.clone(), store.clone(), cache.clone());
         let uploads = Arc::new(Uploads::new(c, s, k, service.clone(), sealed.clone(), settings));
         tokio::spawn(uploads.clone().run(stopping.clone()));
-        let settings = recall::Settings { window: MIB, tier: Tier::Standard };
+        let settings = recall::Settings { window: MIB, ..recall::Settings::default() };
         let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), service, settings));
         tokio::spawn(recall.clone().run(stopping));
         Mount { directory, catalog, store, cache, uploads, recall, sealed, _stop: stop }

@@ -16,7 +16,6 @@ use glacierfs::fs::Fs;
 use glacierfs::fs::Settings;
 use glacierfs::recall;
 use glacierfs::recall::Recall;
-use glacierfs::service::Tier;
 use glacierfs::store::Store;
 use glacierfs::upload;
 use glacierfs::upload::Uploads;
@@ -93,7 +92,7 @@ impl House {
         let (stop, stopping) = watch::channel(false);
         let (at_once, whole) = (upload::Settings { requests: REQUESTS, part_size: None }, store.clone());
         let uploads = Arc::new(Uploads::new(catalog.clone(), whole, cache.clone(), self.fake.clone(), sealed, at_once));
-        let settings = recall::Settings { window: WINDOW, tier: Tier::Standard };
+        let settings = recall::Settings { window: WINDOW, ..recall::Settings::default() };
         let recall = Arc::new(Recall::new(catalog.clone(), store, cache.clone(), self.fake.clone(), settings));
         let tasks = [tokio::spawn(uploads.clone().run(stopping.clone())), tokio::spawn(recall.clone().run(stopping))];
         self.live = Some(Live { fs: Arc::new(fs), catalog, cache, uploads, recall, tasks, _stop: stop });

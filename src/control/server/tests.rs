@@ -63,7 +63,7 @@ async fn house() -> House {
     let fs = Fs::new(catalog.clone(), store.clone(), cache.clone(), sealed.clone(), settings).expect("file system");
     let settings = upload::Settings { requests: 2, part_size: None };
     let uploads = Uploads::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), sealed.clone(), settings);
-    let settings = recall::Settings { window: 1 << 30, tier: Tier::Standard };
+    let settings = recall::Settings::default();
     let recall = Recall::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), settings);
     let (fs, recall) = (Arc::new(fs), Arc::new(recall));
     let settings = snapshot::Settings::new(tmp.path(), None, Clock::real());
