@@ -9,18 +9,24 @@ use std::fmt;
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
+use rusqlite::params;
 
 use super::Catalog;
 use super::Result;
+use super::names;
 use super::schema::ROOT;
 use super::types::ContentId;
 use super::types::Ino;
 use super::types::OWN;
+use super::xattrs;
 use crate::util::recall::RecallPolicy;
 use crate::util::tier::Tier;
 
 /// What is true of the names of all rules, as the index has it.
 const OURS: &str = "name >= CAST('user.glacierfs.' AS BLOB) AND name < CAST('user.glacierfs/' AS BLOB)";
+
+/// How many inodes that have a rule are looked at in one transaction.
+const BATCH: i64 = 1000;
 
 /// What can be ruled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,29 +131,87 @@ impl Catalog {
         self.read(|conn| if any(conn)? { Walk::new(conn).rules(ino) } else { Ok(Rules::default()) })
     }
 
+    /// Pins inode `ino` and all that is below it, or takes that away: what was set below doesn't count any more. What isn't to be pinned
+    /// below something that is, says so. No times change.
+    ///
+    /// # Errors
+    /// [`super::Error::NotFound`]; [`super::Error::Own`].
+    pub fn pin(&self, ino: Ino, pin: bool) -> Result<()> {
+        let name = Rule::Pin.name().as_bytes();
+        self.write(|tx| {
+            names::refuse_own(&names::inode(tx, ino)?)?;
+            remove(tx, ino, name)?;
+            if pin || Walk::new(tx).rules(ino)?.is_pinned() {
+                xattrs::put(tx, ino, name, pin.to_string().as_bytes())?;
+            }
+            Ok(())
+        })?;
+        let mut after = 0;
+        while let Some(last) = self.write(|tx| unset_below(tx, name, ino, after))? {
+            after = last;
+        }
+        Ok(())
+    }
+
     /// Those of `contents` that are pinned.
     ///
     /// # Errors
     /// SQLite's own.
     pub fn pinned(&self, contents: &[ContentId]) -> Result<HashSet<ContentId>> {
-        self.read(|conn| {
-            let mut pinned = HashSet::new();
-            if contents.is_empty() || !any(conn)? {
-                return Ok(pinned);
-            }
-            let mut walk = Walk::new(conn);
-            let mut owner = conn.prepare_cached("SELECT ino FROM content WHERE id = ?1")?;
-            for content in contents {
-                let ino = owner.query_row([content], |row| row.get::<_, i64>(0)).optional()?;
-                if let Some(ino) = ino
-                    && walk.rules(ino as Ino)?.is_pinned()
-                {
-                    pinned.insert(*content);
-                }
-            }
-            Ok(pinned)
-        })
+        self.read(|conn| pinned(conn, contents))
     }
+}
+
+/// Removes the rule `name` from what is below `top`, of the next inodes after `after` that have it. Answers the last of those.
+fn unset_below(tx: &Connection, name: &[u8], top: Ino, after: Ino) -> Result<Option<Ino>> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT ino FROM xattr INDEXED BY xattr_rule WHERE {OURS} AND name = ?1 AND ino > ?2 ORDER BY ino LIMIT ?3"
+    ))?;
+    let rows = statement.query_map(params![name, after as i64, BATCH], |row| Ok(row.get::<_, i64>(0)? as Ino))?;
+    let inos: Vec<Ino> = rows.collect::<rusqlite::Result<_>>()?;
+    for ino in &inos {
+        let mut above = parent(tx, *ino)?;
+        while let Some(dir) = above.filter(|dir| *dir != top) {
+            above = parent(tx, dir)?;
+        }
+        if above.is_some() {
+            remove(tx, *ino, name)?;
+        }
+    }
+    Ok(inos.last().copied())
+}
+
+fn remove(tx: &Connection, ino: Ino, name: &[u8]) -> Result<()> {
+    tx.prepare_cached("DELETE FROM xattr WHERE ino = ?1 AND name = ?2")?.execute(params![ino as i64, name])?;
+    Ok(())
+}
+
+/// The directory that holds the oldest name of `ino`; the root is in none.
+fn parent(conn: &Connection, ino: Ino) -> Result<Option<Ino>> {
+    if ino == ROOT {
+        return Ok(None);
+    }
+    let mut statement = conn.prepare_cached("SELECT parent FROM dentry WHERE ino = ?1 ORDER BY cookie LIMIT 1")?;
+    Ok(statement.query_row([ino as i64], |row| Ok(row.get::<_, i64>(0)? as Ino)).optional()?)
+}
+
+/// Those of `contents` that are pinned.
+pub(super) fn pinned(conn: &Connection, contents: &[ContentId]) -> Result<HashSet<ContentId>> {
+    let mut pinned = HashSet::new();
+    if contents.is_empty() || !any(conn)? {
+        return Ok(pinned);
+    }
+    let mut walk = Walk::new(conn);
+    let mut owner = conn.prepare_cached("SELECT ino FROM content WHERE id = ?1")?;
+    for content in contents {
+        let ino = owner.query_row([content], |row| row.get::<_, i64>(0)).optional()?;
+        if let Some(ino) = ino
+            && walk.rules(ino as Ino)?.is_pinned()
+        {
+            pinned.insert(*content);
+        }
+    }
+    Ok(pinned)
 }
 
 /// Whether anybody has set a rule. Nearly nobody has.
@@ -172,8 +236,6 @@ impl<'a> Walk<'a> {
         if self.is_own(ino)? {
             return Ok(Rules::default());
         }
-        let mut parent =
-            self.conn.prepare_cached("SELECT parent FROM dentry WHERE ino = ?1 ORDER BY cookie LIMIT 1")?;
         let mut way = Vec::new();
         let mut at = Some(ino);
         let mut rules = Rules::default();
@@ -183,10 +245,7 @@ impl<'a> Walk<'a> {
                 break;
             }
             way.push((ino, self.set_on(ino)?));
-            at = match ino {
-                ROOT => None,
-                _ => parent.query_row([ino as i64], |row| Ok(row.get::<_, i64>(0)? as Ino)).optional()?,
-            };
+            at = parent(self.conn, ino)?;
         }
         for (ino, own) in way.into_iter().rev() {
             rules = own.or(rules);
@@ -311,6 +370,35 @@ mod tests {
         assert!(house.catalog.pinned(&[9]).expect("pinned").is_empty());
         let name = Rule::Pin.name().as_bytes();
         assert!(house.catalog.set_xattr(own, name, b"true", XattrMode::Set, 1).is_err());
+    }
+
+    /// Promise: what is pinned, or isn't any more, is so with all that is below it, whatever was set there; what isn't to be pinned in
+    /// something that is, isn't.
+    #[test]
+    fn pins_of_trees() {
+        let tmp = tempfile::tempdir().expect("temporary directory");
+        let house = House::new(tmp.path());
+        let a = house.directory(house.vault, "a");
+        let b = house.directory(a, "b");
+        let beside = house.directory(house.vault, "beside");
+        let (in_b, in_beside) = (house.file(b, "file", 7), house.file(beside, "file", 8));
+        let pinned = || {
+            let pinned = house.catalog.pinned(&[7, 8]).expect("pinned");
+            [7, 8].map(|id| pinned.contains(&id))
+        };
+        let ctime = house.catalog.inode(b).expect("b").ctime;
+        house.set(in_b, Rule::Pin, "false");
+        house.set(in_beside, Rule::Pin, "true");
+        house.catalog.pin(a, true).expect("pinned");
+        assert_eq!(pinned(), [true, true]);
+        assert_eq!(house.catalog.xattr(in_b, Rule::Pin.name().as_bytes()).expect("read"), None);
+        house.catalog.pin(b, false).expect("unpinned");
+        assert_eq!((pinned(), house.rule(b, Rule::Pin).as_deref()), ([false, true], Some("false")));
+        house.catalog.pin(house.vault, false).expect("unpinned");
+        assert_eq!((pinned(), house.rule(b, Rule::Pin)), ([false, false], None));
+        house.catalog.pin(ROOT, true).expect("pinned");
+        assert_eq!(pinned(), [true, true]);
+        assert_eq!(house.catalog.inode(b).expect("b").ctime, ctime);
     }
 
     /// Promise: values are kept in one form, and others are refused with what is allowed.

@@ -224,7 +224,7 @@ fn the_cache_forgets_what_is_gone() {
     }
     house.fs.unlink(house.vault, b"a").expect("unlink");
     house.fs.setattr(b, Default::default(), Some(0)).expect("truncate");
-    assert_eq!(house.fs.cache.usage().0, 0);
+    assert_eq!(house.fs.cache.usage().bytes, 0);
 }
 
 /// Promise: rename over an open file keeps the old bytes for whoever has it open.

@@ -95,13 +95,33 @@ impl Fs {
             log::warn!("/{}: {rule} isn't set: {error}", String::from_utf8_lossy(&path));
             Errno::EINVAL
         })?;
-        Ok(self.catalog.set_xattr(ino, rule.name().as_bytes(), value.as_bytes(), mode, now())?)
+        self.catalog.set_xattr(ino, rule.name().as_bytes(), value.as_bytes(), mode, now())?;
+        self.rule_changed(rule);
+        Ok(())
+    }
+
+    fn rule_changed(&self, rule: Rule) {
+        if rule == Rule::Pin {
+            self.cache.reconsider_all();
+        }
+    }
+
+    /// Pins `ino` and all that is below it, or takes that away, whatever was set below.
+    ///
+    /// # Errors
+    /// EPERM for what is glacierfs's own.
+    pub fn pin(&self, ino: Ino, pin: bool) -> Result<()> {
+        self.catalog.pin(ino, pin)?;
+        self.rule_changed(Rule::Pin);
+        Ok(())
     }
 
     /// Removes attribute `name`; of a rule what is set here, so that what is above holds.
     pub fn removexattr(&self, ino: Ino, name: &[u8]) -> Result<()> {
-        if Rule::of(name).is_some() {
-            return Ok(self.catalog.remove_xattr(ino, name, now())?);
+        if let Some(rule) = Rule::of(name) {
+            self.catalog.remove_xattr(ino, name, now())?;
+            self.rule_changed(rule);
+            return Ok(());
         }
         check_ours(name)?;
         check_space(name)?;

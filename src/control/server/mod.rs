@@ -1,10 +1,12 @@
 //! Answers on the control socket.
 //!
-//! One handler a route, each in the file of its subject: `status`, `paths` (ls, flush, evict, restore), `vaults`
+//! One handler a route, each in the file of its subject: `status`, `paths` (ls, flush, restore), `cached`
+//! (evict, pin, cache), `vaults`
 //! (vaults, inventory, rebuild), `import`, `trash`. They keep no state but one: who is waiting (`waits`). What walks a tree or asks the
 //! catalog much runs on a blocking thread. Whatever goes wrong is answered as JSON with a message for the person.
 
 mod answer;
+mod cached;
 mod import;
 mod paths;
 mod snapshots;
@@ -140,7 +142,9 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/ls", get(paths::ls))
         .route("/v1/flush", post(paths::flush))
-        .route("/v1/evict", post(paths::evict))
+        .route("/v1/evict", post(cached::evict))
+        .route("/v1/pin", post(cached::pin))
+        .route("/v1/cache", get(cached::cache))
         .route("/v1/restore", post(paths::restore))
         .route("/v1/vaults", get(vaults::list).post(vaults::create))
         .route("/v1/vaults/{name}", get(vaults::describe).delete(vaults::delete))
