@@ -1,28 +1,39 @@
-//! The cache: archived contents that are still, or again, local; within a limit of bytes, the least recently used going first.
+//! The cache: archived contents that are still, or again, local. Once they have more bytes than the high water, the least
+//! recently used go until they are down to the low water. What is pinned stays.
 //!
-//! Only what is archived is ever in it, and the catalog checks that once more when something is evicted, so whatever goes
-//! can be had again. Who is reading an evicted file keeps its bytes until it closes it. The lock on the order is never held
-//! over a query or a removal.
+//! Only what is archived is ever in it. The catalog checks that once more when something is evicted, and whether it is pinned, in the
+//! same transaction; so whatever goes can be had again. Who is reading an evicted file keeps its bytes until it closes it. The lock
+//! on the order is never held over a query or a removal.
+//!
+//! The order is in memory. When contents were used is noted in the catalog now and then, so that it is much the same after a
+//! restart.
 
 mod order;
+mod report;
 
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use order::Limits;
 use order::Order;
+pub use report::Report;
 use tokio::sync::Notify;
 
+use crate::catalog;
 use crate::catalog::Catalog;
 use crate::catalog::ContentId;
 use crate::catalog::Error;
+use crate::catalog::Evicted;
 use crate::catalog::FileId;
 use crate::catalog::Result;
 use crate::catalog::State;
+use crate::store::Room;
 use crate::store::Store;
 use crate::store::has_lost;
 use crate::util::crash;
@@ -43,6 +54,21 @@ pub struct Cache {
     reserve: u64,
     /// Bytes that files may take before the disk is asked again.
     spare: AtomicU64,
+    /// Whether it was logged that what is pinned is alone too much, since it last wasn't.
+    told: AtomicBool,
+}
+
+/// How much is cached, in bytes and contents.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Bytes. Shortly after the start it may be less than there is.
+    pub bytes: u64,
+    /// Contents; the same goes for them.
+    pub files: u64,
+    /// With more bytes than this some go,
+    pub high: u64,
+    /// until no more than so many are left.
+    pub low: u64,
 }
 
 /// How long doomed files are gathered: removing them costs a sync.
@@ -56,29 +82,36 @@ const ROOM: u64 = 64 << 20;
 /// How many bytes are taken before the disk is asked again how much room it has, if there is plenty: asking costs as much as
 /// a small write. By so many the reserve may be overdrawn when others fill the disk at the same time.
 const SPARE: u64 = 8 << 20;
-/// How many contents are learned at a time.
+/// How many contents are asked of the catalog, or told it, at a time.
 const PAGE: usize = 1000;
 /// What a file takes besides its bytes, about.
 const BLOCK: u64 = 4096;
 
 impl Cache {
-    /// The cache of what `catalog` says is archived and local, to hold at most `limit` bytes. What that is takes
-    /// [`Cache::learn`] to know: there may be millions, and a mount doesn't wait for them.
+    /// The cache of what `catalog` says is archived and local, to hold at most `high` bytes, and what was used last if that alone is
+    /// more. What there is takes [`Cache::learn`] to know: there may be millions, and a mount doesn't wait for them.
     ///
     /// # Errors
     /// The catalog's.
-    pub fn new(catalog: Arc<Catalog>, store: Arc<Store>, limit: u64) -> Result<Self> {
+    pub fn new(catalog: Arc<Catalog>, store: Arc<Store>, high: u64) -> Result<Self> {
         let unsynced = catalog.unsynced()?;
         Ok(Cache {
             catalog,
             store,
-            order: Mutex::new(Order::new(limit)),
+            order: Mutex::new(Order::new(Limits { high, low: high })),
             learning: Mutex::new(()),
             unsynced: Mutex::new(unsynced),
             bell: Notify::new(),
             reserve: 0,
             spare: AtomicU64::new(0),
+            told: AtomicBool::new(false),
         })
+    }
+
+    /// The same, going down to `low` bytes once it holds too many.
+    pub fn with_low(self, low: u64) -> Self {
+        self.lock().set_low(low);
+        self
     }
 
     /// The same, leaving `reserve` bytes of the disk alone.
@@ -86,44 +119,49 @@ impl Cache {
         Cache { reserve, ..self }
     }
 
-    /// Learns what the catalog says is archived and local, and evicts what is too much. Blocks, for seconds if it is much; nobody
-    /// waits for it.
+    /// Learns what the catalog says is archived and local, in the order of its use, and evicts what is too much. Blocks, for seconds if
+    /// it is much; nobody waits for it.
     ///
     /// # Errors
     /// The catalog's.
     pub fn learn(&self) -> Result<()> {
         let _one = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut after = None;
-        while self.lock().is_learning() {
-            let page = self.catalog.cached(after, PAGE)?;
-            let mut order = self.lock();
-            page.iter().for_each(|cached| order.learn(cached.id, cached.bytes));
-            let Some(last) = page.last() else {
-                order.learned();
-                let victims = order.overflow();
-                drop(order);
-                self.evict_all(&victims);
-                break;
-            };
-            after = Some(last.file);
+        if !self.lock().is_learning() {
+            return Ok(());
         }
+        let mut all = Vec::new();
+        loop {
+            let page = self.catalog.cached(all.last().map(|last: &catalog::Cached| last.file), PAGE)?;
+            if page.is_empty() {
+                break;
+            }
+            all.extend(page);
+        }
+        all.sort_unstable_by_key(|cached| std::cmp::Reverse(cached.used));
+        for page in all.chunks(PAGE) {
+            let mut order = self.lock();
+            page.iter().for_each(|cached| order.learn(cached));
+        }
+        self.lock().learned();
+        self.evict_overflow();
         Ok(())
     }
 
-    /// Content `id`, archived, has `bytes` bytes locally, and was used just now. What is too much then is evicted.
+    /// Content `id`, archived, has `bytes` bytes locally, and was used just now. What is too much then is evicted, but not `id`.
     pub fn insert(&self, id: ContentId, bytes: u64) {
-        let victims = {
-            let mut order = self.lock();
-            order.insert(id, bytes);
-            order.overflow()
-        };
-        self.evict_all(&victims);
+        let mut order = self.lock();
+        order.insert(id, bytes);
+        order.touch(id, catalog::now());
+        drop(order);
+        self.evict_overflow();
     }
 
     /// Content `id` was archived just now, all of its `bytes` bytes are local, and they may not be on the disk yet.
     pub fn archived(&self, id: ContentId, bytes: u64) {
         self.unsynced().push(id);
-        self.insert(id, bytes);
+        // The catalog has noted that it was used just now.
+        self.lock().insert(id, bytes);
+        self.evict_overflow();
     }
 
     /// Sees to it that the disk has the files of the contents that were archived. Blocks.
@@ -180,7 +218,16 @@ impl Cache {
 
     /// Content `id` was used just now.
     pub fn touch(&self, id: ContentId) {
-        self.lock().touch(id);
+        self.lock().touch(id, catalog::now());
+    }
+
+    /// Notes in the catalog when contents were used, as far as that isn't noted yet. Blocks.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub fn note_use(&self) -> Result<()> {
+        let used = self.lock().take_used();
+        used.chunks(PAGE).try_for_each(|page| self.catalog.used(page))
     }
 
     /// Content `id` isn't the cache's any more: it is being written, or deleted.
@@ -188,7 +235,8 @@ impl Cache {
         self.lock().remove(id);
     }
 
-    /// Lets go of the local bytes of content `id` if it is archived, and answers whether it had any.
+    /// Lets go of the local bytes of content `id` if it is archived, also if it is pinned, since they can't be trusted. Answers whether
+    /// it had any.
     ///
     /// # Errors
     /// The catalog's.
@@ -200,6 +248,39 @@ impl Cache {
             self.doomed();
         }
         Ok(file.is_some())
+    }
+
+    /// Lets go of the local bytes of those of `ids` that are archived and not pinned.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub fn let_go(&self, ids: &[ContentId]) -> Result<Evicted> {
+        let evicted = self.catalog.evict_unpinned(ids)?;
+        if !evicted.gone.is_empty() {
+            crash::at(Point::Evicted);
+            let mut order = self.lock();
+            evicted.gone.iter().for_each(|id| order.remove(*id));
+            drop(order);
+            self.doomed();
+        }
+        Ok(evicted)
+    }
+
+    /// Whether some contents were found to be pinned: who changes a rule, or what has one, calls [`Cache::reconsider`] then.
+    pub fn has_pinned(&self) -> bool {
+        self.lock().has_pinned()
+    }
+
+    /// Content `id` may have other rules than before.
+    pub fn reconsider(&self, id: ContentId) {
+        self.lock().reconsider(id);
+        self.bell.notify_one();
+    }
+
+    /// Any content may have other rules than before.
+    pub fn reconsider_all(&self) {
+        self.lock().reconsider_all();
+        self.bell.notify_one();
     }
 
     /// The store has no file `file`, which content `id` had a moment ago: it was evicted meanwhile, or somebody or something
@@ -223,7 +304,7 @@ impl Cache {
         Ok(true)
     }
 
-    /// Gives up at least `bytes` bytes, the least recently used first, and removes what nothing needs. Answers whether any file
+    /// Gives up at least `bytes` bytes that aren't pinned, the least recently used first, and removes what nothing needs. Answers whether any file
     /// was removed.
     pub fn make_room(&self, bytes: u64) -> bool {
         if self.lock().is_learning()
@@ -231,8 +312,8 @@ impl Cache {
         {
             log::error!("what is cached can't be learned: {error}");
         }
-        let victims = self.lock().give_up(bytes);
-        self.evict_all(&victims);
+        let to = self.lock().usage().0.saturating_sub(bytes);
+        self.shrink(to, 0);
         self.sweep().unwrap_or_else(|error| {
             log::warn!("the store's files that nothing needs can't be removed now: {error}");
             0
@@ -266,9 +347,24 @@ impl Cache {
         }
     }
 
-    /// Bytes, contents, and the limit in bytes. Shortly after the start it may be less than there is.
-    pub fn usage(&self) -> (u64, usize, u64) {
-        self.lock().usage()
+    /// How much is cached.
+    pub fn usage(&self) -> Usage {
+        let order = self.lock();
+        let ((bytes, files), Limits { high, low }) = (order.usage(), order.limits());
+        Usage { bytes, files: files as u64, high, low }
+    }
+
+    /// The room on the disk, the reserve included.
+    ///
+    /// # Errors
+    /// The disk can't be asked.
+    pub fn room(&self) -> std::io::Result<Room> {
+        self.store.room()
+    }
+
+    /// Bytes of the disk that files may not take.
+    pub fn reserve(&self) -> u64 {
+        self.reserve
     }
 
     /// Removes a file of the store that no row of the catalog has named yet.
@@ -307,14 +403,18 @@ impl Cache {
         }
     }
 
-    /// Removes doomed files as they come, for ever.
+    /// Evicts what is too much since rules have changed, and removes doomed files as they come, for ever.
     pub async fn sweep_always(self: Arc<Self>) {
         loop {
             // Some are doomed by who doesn't ring, and aren't urgent.
             let _ = tokio::time::timeout(AT_LAST, self.bell.notified()).await;
             tokio::time::sleep(GATHER).await;
             let cache = self.clone();
-            let swept = tokio::task::spawn_blocking(move || cache.sweep()).await;
+            let swept = tokio::task::spawn_blocking(move || {
+                cache.evict_overflow();
+                cache.sweep()
+            });
+            let swept = swept.await;
             // A panic in there was logged.
             if let Ok(Err(error)) = swept {
                 log::error!("the store's files that nothing needs can't be removed, and will be later: {error}");
@@ -324,13 +424,48 @@ impl Cache {
         }
     }
 
-    fn evict_all(&self, victims: &[ContentId]) {
-        for id in victims {
-            if let Err(error) = self.catalog.evict(*id) {
-                log::warn!("content {id:016x} can't be evicted: {error}");
+    /// Evicts what is too much, but not what was used most recently: somebody may just be waiting for it.
+    fn evict_overflow(&self) {
+        let overflows_to = self.lock().overflows_to();
+        if let Some(low) = overflows_to {
+            self.shrink(low, 1);
+        }
+    }
+
+    /// Evicts what isn't pinned until no more than `to` bytes are left, but not the `newest` contents that were used most recently.
+    fn shrink(&self, to: u64, newest: usize) {
+        loop {
+            // Not in the condition: the lock would be held to the end of the loop.
+            let taken = self.lock().take(to, newest);
+            let Some(taken) = taken else { break };
+            match self.catalog.evict_unpinned(&taken.ids) {
+                Ok(evicted) => {
+                    crash::at(Point::Evicted);
+                    self.lock().decide(&taken, &evicted.pinned);
+                    self.doomed();
+                }
+                Err(error) => {
+                    log::warn!("{} contents can't be evicted: {error}", taken.ids.len());
+                    self.lock().put_back(&taken);
+                    break;
+                }
             }
         }
-        self.doomed();
+        self.tell_of_pinned();
+    }
+
+    /// Logs it once when what is pinned is alone too much.
+    fn tell_of_pinned(&self) {
+        let (too_much, high) = {
+            let order = self.lock();
+            (order.is_pinned_too_much(), order.limits().high)
+        };
+        if too_much != self.told.swap(too_much, Ordering::Relaxed) && too_much {
+            log::warn!(
+                "what is pinned has more bytes than cache-size ({high}): what else is recalled, or archived, stays only until the next; \
+                 `glacierfs cache` shows how much it is"
+            );
+        }
     }
 
     fn unsynced(&self) -> MutexGuard<'_, Vec<ContentId>> {
@@ -341,3 +476,6 @@ impl Cache {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

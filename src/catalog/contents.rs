@@ -1,4 +1,4 @@
-//! The life of a content: dirty, sealed, archived; and what of it is local.
+//! The life of a content: dirty, sealed, archived.
 //!
 //! A content moves from the spool to the vault without its bytes moving: sealing and archiving change its row. Its file
 //! in the store changes hands the same way when an archived file is written to again.
@@ -24,7 +24,6 @@ use super::types::DAMAGED;
 use super::types::FileId;
 use super::types::Ino;
 use super::types::Inode;
-use super::types::Present;
 use super::types::State;
 use super::types::VaultId;
 
@@ -63,17 +62,6 @@ pub struct Seal {
     pub ctime: i64,
     /// When its upload may start.
     pub due: i64,
-}
-
-/// An archived content that has local bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Cached {
-    /// The content.
-    pub id: ContentId,
-    /// Its file in the store.
-    pub file: FileId,
-    /// How many bytes of it are local.
-    pub bytes: u64,
 }
 
 /// A sealed content that is due for its upload.
@@ -403,7 +391,7 @@ impl Catalog {
                 .execute(params![id, generation])?;
             let changed = tx
                 .prepare_cached(&format!(
-                    "UPDATE content SET state = 2, archive = ?3, due = ?4, tries = 0, error = NULL
+                    "UPDATE content SET state = 2, archive = ?3, due = ?4, used = ?4, tries = 0, error = NULL
                      WHERE id = ?1 AND generation = ?2 AND state = 1 AND (error IS NULL OR error NOT LIKE '{DAMAGED}%')"
                 ))?
                 .execute(params![id, generation, row, now])?;
@@ -418,111 +406,6 @@ impl Catalog {
                 _ => trash::take_back(tx, row)?,
             }
             Ok(changed == 1)
-        })
-    }
-
-    /// Gives content `id`, of which nothing was local, the store's file `file`, with nothing of it present yet.
-    /// Answers the file that it has: another one if somebody was quicker.
-    pub fn begin_recall(&self, id: ContentId, file: FileId) -> Result<FileId> {
-        self.write(|tx| {
-            tx.prepare_cached(
-                "UPDATE content SET file = ?2, present = X'', due = NULL WHERE id = ?1 AND file IS NULL",
-            )?
-            .execute([id, file])?;
-            content(tx, id)?.file.ok_or(Error::NotFound)
-        })
-    }
-
-    /// Records that the bytes `first..=last` of content `id` are in its file, and answers the content as it is now.
-    pub fn recalled(&self, id: ContentId, file: FileId, first: u64, last: u64) -> Result<Content> {
-        self.write(|tx| {
-            let mut found = content(tx, id)?;
-            if found.file != Some(file) {
-                return Err(Error::NotFound);
-            }
-            if let Some(mut present) = found.present.take() {
-                present.add(first, last);
-                found.present = (!present.is_all(found.size)).then_some(present);
-                tx.prepare_cached("UPDATE content SET present = ?2 WHERE id = ?1")?
-                    .execute(params![id, found.present.as_ref().map(|present| &present.0)])?;
-            }
-            Ok(found)
-        })
-    }
-
-    /// Lets go of the local bytes of content `id` if it is archived, and answers the file that held them. The file is
-    /// doomed: if the process dies before it is removed, [`Catalog::doomed`] names it.
-    pub fn evict(&self, id: ContentId) -> Result<Option<FileId>> {
-        self.write(|tx| {
-            let Some(found) = content_if_any(tx, id)? else { return Ok(None) };
-            if found.state != State::Archived || found.file.is_none() {
-                return Ok(None);
-            }
-            tx.prepare_cached("UPDATE content SET file = NULL, present = NULL WHERE id = ?1")?.execute([id])?;
-            doom(tx, found.file)?;
-            Ok(found.file)
-        })
-    }
-
-    /// Up to `limit` archived contents that have local bytes, after the file `after` of the store, in the order of their files: what
-    /// the cache holds.
-    pub fn cached(&self, after: Option<FileId>, limit: usize) -> Result<Vec<Cached>> {
-        self.read(|conn| {
-            let mut statement = conn.prepare_cached(
-                "SELECT id, file, size, present FROM content INDEXED BY content_local
-                 WHERE state = 2 AND file IS NOT NULL AND file > ?1 ORDER BY file LIMIT ?2",
-            )?;
-            let rows = statement.query_map(params![after.unwrap_or(FileId::MIN), limit as i64], |row| {
-                let size = row.get::<_, i64>(2)? as u64;
-                let present = row.get::<_, Option<Vec<u8>>>(3)?.map(Present);
-                let bytes = present.map_or(size, |present| present.bytes(size));
-                Ok(Cached { id: row.get(0)?, file: row.get(1)?, bytes })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
-    /// The archived contents with a file of which nobody has said ([`Catalog::synced`]) that it is on the disk: nobody has to sync a
-    /// file before it is archived, and after a power cut it may be another than the vault has.
-    pub fn unsynced(&self) -> Result<Vec<ContentId>> {
-        self.read(|conn| {
-            let mut statement = conn.prepare(
-                "SELECT id FROM content INDEXED BY content_unsynced
-                 WHERE state = 2 AND file IS NOT NULL AND due IS NOT NULL",
-            )?;
-            let rows = statement.query_map([], |row| row.get(0))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
-    /// Records that the files of archived contents are on the disk.
-    pub fn synced(&self, ids: &[ContentId]) -> Result<()> {
-        self.write(|tx| {
-            let mut statement = tx.prepare_cached("UPDATE content SET due = NULL WHERE id = ?1 AND state = 2")?;
-            for id in ids {
-                statement.execute([id])?;
-            }
-            Ok(())
-        })
-    }
-
-    /// The files in the store that nothing needs, and that may still be there.
-    pub fn doomed(&self) -> Result<Vec<FileId>> {
-        self.read(|conn| {
-            let mut statement = conn.prepare_cached("SELECT file FROM doomed LIMIT 10000")?;
-            let rows = statement.query_map([], |row| row.get(0))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
-    /// Forgets doomed files that have been removed.
-    pub fn removed(&self, files: &[FileId]) -> Result<()> {
-        self.write(|tx| {
-            let mut statement = tx.prepare_cached("DELETE FROM doomed WHERE file = ?1")?;
-            for file in files {
-                statement.execute([file])?;
-            }
-            Ok(())
         })
     }
 }

@@ -57,9 +57,9 @@ impl Catalog {
             let rows = statement.query_map(params![dir.ino as i64, KNOWN], |row| {
                 Ok(OwnFile {
                     parent: dir.ino,
-                    name: row.get(17)?,
-                    ino: row.get::<_, i64>(18)? as Ino,
-                    known: row.get::<_, i64>(19)? != 0,
+                    name: row.get(18)?,
+                    ino: row.get::<_, i64>(19)? as Ino,
+                    known: row.get::<_, i64>(20)? != 0,
                     content: Content::from_row(row)?,
                 })
             })?;

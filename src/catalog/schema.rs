@@ -188,8 +188,12 @@ DROP TABLE old;
 /// Version 3. What is cached has a time of its last use. Jobs wait for their time, and are counted in a budget; restores are lists
 /// of contents that are to become local; what was asked of the service is counted by month.
 const V3: &str = "
-ALTER TABLE content ADD COLUMN used INTEGER;    -- about when what is cached of it was last used; NULL: not known
-CREATE INDEX content_used ON content (used, id) WHERE state = 2 AND file IS NOT NULL;
+ALTER TABLE content ADD COLUMN used INTEGER NOT NULL DEFAULT 0; -- about when what is cached of it was last used
+-- Nobody knows of what was cached before; it is as if it had been used just now.
+UPDATE content SET used = CAST(strftime('%s', 'now') AS INTEGER) * 1000000000 WHERE state = 2 AND file IS NOT NULL;
+-- The attributes that are rules, by which nearly every catalog knows at once that it has none.
+CREATE INDEX xattr_rule ON xattr (name)
+    WHERE name >= CAST('user.glacierfs.' AS BLOB) AND name < CAST('user.glacierfs/' AS BLOB);
 ALTER TABLE job ADD COLUMN due INTEGER NOT NULL DEFAULT 0;    -- a planned one isn't asked for before
 ALTER TABLE job ADD COLUMN reader INTEGER NOT NULL DEFAULT 1; -- 1: a reader wants it; 0: only restores do
 ALTER TABLE job ADD COLUMN charged INTEGER;     -- the day since 1970 (UTC) whose budget it is counted in; NULL: in none yet

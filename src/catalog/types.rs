@@ -220,6 +220,8 @@ pub struct Content {
     pub tries: u32,
     /// What the last failed upload said.
     pub error: Option<String>,
+    /// About when what is cached of it was last used; 0 while nothing was.
+    pub used: i64,
 }
 
 /// An archive's row number.
@@ -244,7 +246,7 @@ pub struct Archive {
 
 /// The columns that [`Content::from_row`] reads, from `content c LEFT JOIN archive a ON a.id = c.archive`.
 pub(super) const CONTENT: &str = "c.id, c.vault, c.ino, c.state, c.generation, c.size, c.file, c.present, c.due, c.tries, \
-                                  c.error, a.id, a.vault, a.archive_id, a.size, a.tree_hash, a.created";
+                                  c.error, a.id, a.vault, a.archive_id, a.size, a.tree_hash, a.created, c.used";
 
 /// How [`Content::error`] begins when the disk told that it has lost some of the content's bytes.
 pub const DAMAGED: &str = "the disk failed to store it";
@@ -292,6 +294,7 @@ impl Content {
             tries: row.get(9)?,
             error: row.get(10)?,
             archive,
+            used: row.get(17)?,
         })
     }
 }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod ask;
+mod cache;
 mod capacity;
 mod catalog;
 mod completions;
@@ -20,6 +21,7 @@ mod ls;
 mod man;
 mod mount;
 mod output;
+mod pin;
 mod policy;
 mod prices;
 mod put;
@@ -81,6 +83,9 @@ enum Commands {
     Ls(ls::Ls),
     Flush(flush::Flush),
     Evict(evict::Evict),
+    Pin(pin::Pin),
+    Unpin(pin::Unpin),
+    Cache(cache::Cache),
     Restore(restore::Restore),
     Prices(prices::PricesOf),
     Trash(trash::Trash),
@@ -138,6 +143,9 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Ls(ls) => ls.run(),
         Commands::Flush(flush) => flush.run(),
         Commands::Evict(evict) => evict.run(),
+        Commands::Pin(pin) => pin.run(),
+        Commands::Unpin(unpin) => unpin.run(),
+        Commands::Cache(cache) => cache.run(),
         Commands::Restore(restore) => restore.run(),
         Commands::Prices(prices) => prices.run(),
         Commands::Trash(trash) => trash.run(),

@@ -310,7 +310,7 @@ mod tests {
             totals: Totals { archived_files: 1, archived_bytes: size::GIB, recalled_bytes: 0 },
             uploads: Vec::new(),
             jobs: Vec::new(),
-            cache: Cache { bytes: size::MIB, limit: size::GIB, files: 2 },
+            cache: Cache { bytes: size::MIB, limit: size::GIB, low: size::GIB, files: 2 },
             spool: Spool::default(),
             paused: Vec::new(),
             recall_trouble: None,

@@ -145,6 +145,9 @@ impl Gathered {
                 gathered.entries.entry(setting.key).or_insert(entry);
             }
         }
+        if let (None, Some(high)) = (gathered.get("cache-low"), gathered.text("cache-size").and_then(value::size)) {
+            gathered.derived("cache-low", (high - high / 10).to_string(), Source::Derived)?;
+        }
         Ok(gathered)
     }
 
@@ -182,6 +185,9 @@ impl Gathered {
             return Err(missing("mountpoint"));
         }
         let config = Config::typed(self)?;
+        if let (true, Some(low)) = (config.cache_low > config.cache_size, self.get("cache-low")) {
+            return Err(low.refused(low.values.last().map_or("", String::as_str)));
+        }
         if let (true, Some(state)) = (config.state.as_os_str().len() > LONGEST_STATE, self.get("state")) {
             return Err(state.refused(&config.state.to_string_lossy()));
         }

@@ -175,8 +175,13 @@ settings! {
     }
 
     "Local data" {
-        /// Most bytes of archived file data to keep locally for reading again. Data that isn't archived yet comes on top.
+        /// Most bytes of archived file data to keep locally for reading again. Data that isn't archived yet comes on top, and so
+        /// does what is pinned, or was used last, if that alone is more.
         "cache-size" => cache_size: u64, Size, "SIZE", value::size, Default::Fixed("10G"), "a number of bytes, or a number with K, M, G or T such as 64M or 1.5G";
+
+        /// Bytes that are left of it once it was more than cache-size: what was used least recently goes.
+        "cache-low" => cache_low: u64, Size, "SIZE", value::size, Default::Derived("nine tenths of cache-size"),
+            "a number of bytes, or a number with K, M, G or T such as 64M or 1.5G, not above cache-size";
 
         /// Bytes to leave free on the disk of the state directory: writers wait, then get ENOSPC, below it.
         "spool-reserve" => spool_reserve: u64, Size, "SIZE", value::size, Default::Fixed("256M"),

@@ -230,6 +230,7 @@ fn bad_values() {
         ("endpoint", "localhost:8210"),
         ("account", "123"),
         ("cache-size", "ten"),
+        ("cache-low", "most"),
         ("recall-window", "3M"),
         ("recall-window", "512K"),
         ("recall-timeout", "10"),
@@ -264,6 +265,20 @@ fn bad_values() {
     let long = format!("/tmp/{}", "x".repeat(90));
     let message = case().flag("mountpoint", "/mnt/v").flag("local", "/srv/v").flag("state", &long).error();
     assert!(message.contains("at most 94 bytes long"), "{message}");
+}
+
+/// Promise: the cache's low water is nine tenths of its high water unless it is set, and never above it.
+#[test]
+fn water_marks() {
+    let base = || case().flag("mountpoint", "/mnt/v").flag("local", "/srv/v");
+    assert_eq!(base().config().cache_low, 10 * GIB - GIB);
+    assert_eq!(base().flag("cache-size", "1000").config().cache_low, 900);
+    assert_eq!(base().flag("cache-size", "1M").flag("cache-low", "1M").config().cache_low, 1 << 20);
+    let message = base().flag("cache-size", "1M").flag("cache-low", "2M").error();
+    assert!(
+        message.starts_with("--cache-low: \"2M\" is not allowed") && message.contains("not above cache-size"),
+        "{message}"
+    );
 }
 
 /// Promise: lists come as repeated flags, with commas, or as a TOML array, and a greater source replaces a lesser one's.

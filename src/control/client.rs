@@ -105,8 +105,18 @@ impl Client {
     }
 
     /// Drops the local bytes of archived files.
-    pub async fn evict(&self, paths: &[PathText]) -> Result<Evicted, Error> {
-        self.post("/v1/evict", &Paths { paths: paths.to_vec() }).await
+    pub async fn evict(&self, what: &Evict) -> Result<Evicted, Error> {
+        self.post("/v1/evict", what).await
+    }
+
+    /// Pins files and trees, or takes that away, and tells what is in them.
+    pub async fn pin(&self, paths: &[PathText], pin: bool) -> Result<Pinned, Error> {
+        self.post("/v1/pin", &Pin { paths: paths.to_vec(), pin }).await
+    }
+
+    /// What is local.
+    pub async fn cache(&self) -> Result<CacheReport, Error> {
+        self.get("/v1/cache").await
     }
 
     /// Has files brought back, or tells what it would take.

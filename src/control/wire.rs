@@ -3,6 +3,7 @@
 //! Paths are relative to the mount's root without a leading `/`; the empty path is the root. Times are RFC 3339 in
 //! UTC, sizes bytes, rates bytes a second. A field that is absent reads as `null`.
 
+mod cached;
 mod import;
 mod recalls;
 mod restores;
@@ -22,6 +23,12 @@ use serde::Deserializer;
 use serde::Serialize;
 use serde::Serializer;
 
+pub use cached::CacheReport;
+pub use cached::Evict;
+pub use cached::Evicted;
+pub use cached::Pin;
+pub use cached::Pinned;
+pub use cached::Skipped;
 pub use import::Claim;
 pub use import::Claimed;
 pub use import::Import;
@@ -273,6 +280,8 @@ pub struct Cache {
     pub bytes: u64,
     /// Bytes it may grow to.
     pub limit: u64,
+    /// Bytes that are left once it has grown beyond that.
+    pub low: u64,
     /// Files of which it has something.
     pub files: u64,
 }
@@ -387,10 +396,10 @@ pub struct Entries {
     pub entries: Vec<Entry>,
 }
 
-/// `POST /v1/flush` and `POST /v1/evict`: the paths meant, trees with all that is in them.
+/// `POST /v1/flush`: the paths meant, trees with all that is in them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Paths {
-    /// The paths; for flush, none means everything.
+    /// The paths; none means everything.
     pub paths: Vec<PathText>,
 }
 
@@ -424,26 +433,6 @@ pub struct Failure {
     pub reason: String,
     /// Whether it is being tried again.
     pub retrying: bool,
-}
-
-/// Answer to `POST /v1/evict`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Evicted {
-    /// Files whose local bytes are gone.
-    pub files: u64,
-    /// Bytes freed.
-    pub bytes: u64,
-    /// Files left alone.
-    pub skipped: Vec<Skipped>,
-}
-
-/// A file that eviction left alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Skipped {
-    /// The file.
-    pub path: PathText,
-    /// Why, such as "not archived yet".
-    pub reason: String,
 }
 
 /// A vault. Counts are as of the service's last inventory.
@@ -695,7 +684,7 @@ mod tests {
                      "state":"waiting","created":"2026-01-02T03:04:05Z","eta":null,"error":null},
                     {"id":"k","vault":"v","path":"v/a","kind":"archive","tier":"Bulk","range":[0,1048575],"size":1048576,
                      "received":5,"state":"downloading","created":"2026-01-02T03:04:05Z","eta":null,"error":null}],
-            "cache":{"bytes":1,"limit":2,"files":3},"spool":{"bytes":4},
+            "cache":{"bytes":1,"limit":2,"low":1,"files":3},"spool":{"bytes":4},
             "paused":[{"vault":"v","reason":"denied","since":"2026-01-02T03:04:05Z","retry":"2026-01-02T03:04:06Z"}],
             "recall_trouble":{"reason":"no connection","since":"2026-01-02T03:04:05Z"},
             "budget":[{"limit":"3 requests a day","used":"1 request","most":3,"spent":1}],

@@ -158,7 +158,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     let service: Arc<dyn ArchiveService> = Arc::new(Glacier::new(client));
 
     let cache = Cache::new(catalog.clone(), store.clone(), config.cache_size)?;
-    let cache = Arc::new(cache.with_reserve(config.spool_reserve));
+    let cache = Arc::new(cache.with_low(config.cache_low).with_reserve(config.spool_reserve));
     let sealed = Arc::new(Notify::new());
     let settings = upload::Settings { requests: config.uploads, part_size: config.part_size };
     let uploads = Arc::new(Uploads::new(
@@ -257,6 +257,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
             tokio::spawn(vaults.clone().run()),
             tokio::spawn(snapshots.clone().run()),
             tokio::spawn(tasks::sync(catalog.clone(), cache.clone())),
+            tokio::spawn(tasks::note_use(cache.clone())),
             tokio::spawn(fs.clone().settle_always()),
             tokio::spawn(cache.clone().sweep_always()),
             tokio::spawn(tasks::watchdog()),
@@ -314,7 +315,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
             config.state.display()
         );
     }
-    if let Err(error) = cache.sync().and_then(|()| catalog.sync()) {
+    if let Err(error) = cache.note_use().and_then(|()| cache.sync()).and_then(|()| catalog.sync()) {
         log::error!("the catalog can't be synced: {error}");
     }
     // Nobody is served by what is left of the socket.

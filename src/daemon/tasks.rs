@@ -13,6 +13,8 @@ use crate::util::size;
 
 /// How often the catalog is synced: names and attributes that nobody synced survive a power cut that comes later.
 const SYNC: Duration = Duration::from_secs(5);
+/// How often it is noted when what is cached was used: so much of the order of use is lost by a kill at most.
+const NOTE: Duration = Duration::from_secs(60);
 /// How often `systemctl status` gets a new line.
 const TELL: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,20 @@ pub(super) async fn sync(catalog: Arc<Catalog>, cache: Arc<Cache>) {
         });
         // A panic in there was logged, and the next round tries again.
         let _ = done.await;
+    }
+}
+
+/// Notes when what is cached was used, for ever.
+pub(super) async fn note_use(cache: Arc<Cache>) {
+    let mut interval = tokio::time::interval(NOTE);
+    loop {
+        interval.tick().await;
+        let cache = cache.clone();
+        let noted = tokio::task::spawn_blocking(move || cache.note_use());
+        // A panic in there was logged, and the next round tries again.
+        if let Ok(Err(error)) = noted.await {
+            log::warn!("the catalog can't note when what is cached was used: {error}");
+        }
     }
 }
 

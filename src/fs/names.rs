@@ -159,6 +159,7 @@ impl Fs {
     pub fn rename(&self, from: (Ino, &[u8]), to: (Ino, &[u8]), mode: RenameMode) -> Result<()> {
         check_name(to.1)?;
         let removed = self.catalog.rename(from, to, mode, now())?;
+        self.ruled_anew(from, to);
         self.after(removed)
     }
 
@@ -174,6 +175,7 @@ impl Fs {
         let Caller { uid, gid } = caller;
         let whiteout = NewInode { mode: Kind::CharDevice.bits(), uid, gid, rdev: 0, target: None, content: None };
         let removed = self.catalog.rename_leaving(from, to, mode, whiteout, now())?;
+        self.ruled_anew(from, to);
         self.after(removed)
     }
 
@@ -198,6 +200,20 @@ impl Fs {
         Ok(inode)
     }
 
+    /// What two names of a rename name now may be ruled by other directories than before.
+    fn ruled_anew(&self, from: (Ino, &[u8]), to: (Ino, &[u8])) {
+        if from.0 == to.0 || !self.cache.has_pinned() {
+            return;
+        }
+        for (parent, name) in [from, to] {
+            match self.catalog.lookup(parent, name) {
+                Ok(Some(inode)) if !inode.is_dir() => inode.content.iter().for_each(|id| self.cache.reconsider(*id)),
+                Ok(None) => {}
+                Ok(Some(_)) | Err(_) => self.cache.reconsider_all(),
+            }
+        }
+    }
+
     /// Forgets an inode that lost its last name: a file that is open at its last close, and what isn't a file, of which only the
     /// kernel knows whether somebody has it open or stands in it, when that says so ([`Fs::forgotten`]).
     fn after(&self, removed: Removed) -> Result<()> {
@@ -212,7 +228,13 @@ impl Fs {
             }
             Some(ino) if self.open.mark_orphan(ino) => Ok(()),
             Some(ino) => self.forget(ino),
-            None => Ok(()),
+            None => {
+                // Another of its names may be the oldest now, by which it is ruled.
+                if let Some(ino) = removed.ino.filter(|_| self.cache.has_pinned()) {
+                    self.catalog.inode(ino)?.content.iter().for_each(|id| self.cache.reconsider(*id));
+                }
+                Ok(())
+            }
         }
     }
 

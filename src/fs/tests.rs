@@ -224,7 +224,7 @@ fn the_cache_forgets_what_is_gone() {
     }
     house.fs.unlink(house.vault, b"a").expect("unlink");
     house.fs.setattr(b, Default::default(), Some(0)).expect("truncate");
-    assert_eq!(house.fs.cache.usage().0, 0);
+    assert_eq!(house.fs.cache.usage().bytes, 0);
 }
 
 /// Promise: rename over an open file keeps the old bytes for whoever has it open.
@@ -269,6 +269,32 @@ fn a_file_tells_its_state() {
     let refused = house.fs.setxattr(ino, b"user.glacierfs.state", b"y", crate::catalog::XattrMode::Set);
     assert_eq!(refused.expect_err("refused").errno(), nix::errno::Errno::EPERM);
     assert!(house.fs.getxattr(ROOT, b"user.glacierfs.control").expect("socket").ends_with(b"control.sock"));
+}
+
+/// Promise: a rule is set on a directory and read from a file in it, isn't listed, takes only what is allowed, and goes when it is removed;
+/// glacierfs's own directory takes none.
+#[test]
+fn rules_are_set_and_inherited() {
+    use crate::catalog::XattrMode::Set;
+    use nix::errno::Errno;
+    const PIN: &[u8] = b"user.glacierfs.pin";
+    let house = house();
+    let dir = house.fs.mkdir(house.vault, b"d", 0o755, ME).expect("mkdir").ino;
+    let file = house.fs.mknod(dir, b"f", 0o644, 0, ME).expect("mknod").ino;
+    let errno = |error: Error| error.errno();
+    assert_eq!(house.fs.getxattr(file, PIN).map_err(errno), Err(Errno::ENODATA));
+    house.fs.setxattr(dir, PIN, b"1", Set).expect("set");
+    assert_eq!(house.fs.getxattr(file, PIN).expect("inherited"), b"true");
+    assert!(house.fs.rules(file).expect("rules").is_pinned());
+    assert_eq!(house.fs.setxattr(dir, PIN, b"perhaps", Set).map_err(errno), Err(Errno::EINVAL));
+    assert_eq!(house.fs.setxattr(dir, b"user.glacierfs.recall", b"\xff", Set).map_err(errno), Err(Errno::EINVAL));
+    assert_eq!(house.fs.removexattr(file, PIN).map_err(errno), Err(Errno::ENODATA));
+    house.fs.setxattr(dir, b"user.x", b"y", Set).expect("set");
+    assert_eq!(house.fs.listxattr(dir).expect("list"), b"user.x\0");
+    house.fs.removexattr(dir, PIN).expect("removed");
+    assert_eq!(house.fs.getxattr(file, PIN).map_err(errno), Err(Errno::ENODATA));
+    house.fs.setxattr(ROOT, b"user.glacierfs.tier", b"Bulk", Set).expect("set");
+    assert_eq!(house.fs.getxattr(file, b"user.glacierfs.tier").expect("inherited"), b"bulk");
 }
 
 /// Promise: between a close and its settling nobody sees a difference: attributes, reopening, times, truncation and removal

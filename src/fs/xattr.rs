@@ -1,6 +1,7 @@
-//! Extended attributes: the program's own, and what a file can tell of itself under `user.glacierfs.`.
+//! Extended attributes: the program's own, and under `user.glacierfs.` what a file can tell of itself, and the rules that hold for
+//! it and for what is below it.
 //!
-//! The latter are read-only and not listed, so that `rsync -X` and `cp -a` don't copy them.
+//! What is under `user.glacierfs.` isn't listed, so that `rsync -X` and `cp -a` don't copy it, and only the rules can be set.
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
@@ -14,6 +15,8 @@ use super::acl::is_acl;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::ROOT;
+use crate::catalog::Rule;
+use crate::catalog::Rules;
 use crate::catalog::State;
 use crate::catalog::XattrMode;
 use crate::catalog::now;
@@ -26,11 +29,14 @@ pub(super) const CAPABILITY: &[u8] = b"security.capability";
 const VALUE_MAX: usize = 65536;
 
 impl Fs {
-    /// The value of attribute `name`.
+    /// The value of attribute `name`; of a rule the one that holds, be it set here or above.
     ///
     /// # Errors
     /// ENODATA when it isn't set; EOPNOTSUPP for a name space that isn't kept.
     pub fn getxattr(&self, ino: Ino, name: &[u8]) -> Result<Vec<u8>> {
+        if let Some(rule) = Rule::of(name) {
+            return self.rules(ino)?.get(rule).map(String::into_bytes).ok_or_else(|| Errno::ENODATA.into());
+        }
         if let Some(ours) = name.strip_prefix(OURS) {
             return self.own_xattr(ino, ours)?.ok_or_else(|| Errno::ENODATA.into());
         }
@@ -41,13 +47,18 @@ impl Fs {
         self.catalog.xattr(ino, name)?.ok_or_else(|| Errno::ENODATA.into())
     }
 
-    /// The names of the attributes, each with a NUL behind it.
+    /// The rules that hold for `ino`: its own, and those of the nearest directories above that say more.
+    pub fn rules(&self, ino: Ino) -> Result<Rules> {
+        Ok(self.catalog.rules(ino)?)
+    }
+
+    /// The names of the attributes, each with a NUL behind it, without ours.
     pub fn listxattr(&self, ino: Ino) -> Result<Vec<u8>> {
         if !self.may_have_xattrs(ino) {
             return Ok(Vec::new());
         }
         let mut list = Vec::new();
-        for name in self.catalog.xattrs(ino)? {
+        for name in self.catalog.xattrs(ino)?.into_iter().filter(|name| !name.starts_with(OURS)) {
             list.extend(name);
             list.push(0);
         }
@@ -55,7 +66,13 @@ impl Fs {
     }
 
     /// Sets attribute `name`.
+    ///
+    /// # Errors
+    /// EINVAL for a rule's value that isn't allowed; EPERM for what else is ours.
     pub fn setxattr(&self, ino: Ino, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()> {
+        if let Some(rule) = Rule::of(name) {
+            return self.set_rule(ino, rule, value, mode);
+        }
         check_ours(name)?;
         check_space(name)?;
         if value.len() > VALUE_MAX {
@@ -72,8 +89,40 @@ impl Fs {
         Ok(())
     }
 
-    /// Removes attribute `name`.
+    fn set_rule(&self, ino: Ino, rule: Rule, value: &[u8], mode: XattrMode) -> Result<()> {
+        let value = rule.canonical(&String::from_utf8_lossy(value)).map_err(|error| {
+            let path = self.catalog.path(ino).ok().flatten().unwrap_or_default();
+            log::warn!("/{}: {rule} isn't set: {error}", String::from_utf8_lossy(&path));
+            Errno::EINVAL
+        })?;
+        self.catalog.set_xattr(ino, rule.name().as_bytes(), value.as_bytes(), mode, now())?;
+        self.rule_changed(rule);
+        Ok(())
+    }
+
+    fn rule_changed(&self, rule: Rule) {
+        if rule == Rule::Pin {
+            self.cache.reconsider_all();
+        }
+    }
+
+    /// Pins `ino` and all that is below it, or takes that away, whatever was set below.
+    ///
+    /// # Errors
+    /// EPERM for what is glacierfs's own.
+    pub fn pin(&self, ino: Ino, pin: bool) -> Result<()> {
+        self.catalog.pin(ino, pin)?;
+        self.rule_changed(Rule::Pin);
+        Ok(())
+    }
+
+    /// Removes attribute `name`; of a rule what is set here, so that what is above holds.
     pub fn removexattr(&self, ino: Ino, name: &[u8]) -> Result<()> {
+        if let Some(rule) = Rule::of(name) {
+            self.catalog.remove_xattr(ino, name, now())?;
+            self.rule_changed(rule);
+            return Ok(());
+        }
         check_ours(name)?;
         check_space(name)?;
         if is_acl(name) {

@@ -125,7 +125,7 @@ async fn many_readers_cause_one_job() {
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
     assert!(house.catalog.jobs(JobState::Ready, 9, &|_| false).expect("jobs").len() <= 1);
     tokio::time::timeout(Duration::from_secs(10), async {
-        while house.cache.usage().0 != 100_000 {
+        while house.cache.usage().bytes != 100_000 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })

@@ -21,7 +21,7 @@ impl Scrub {
             check.chosen_bytes = chosen.iter().map(|cold| cold.size).sum();
         });
         // What is evicted before it was looked at would have to be paid for twice.
-        let most = self.cache.usage().2 / 4;
+        let most = self.cache.usage().high / 4;
         let mut rest = chosen.into_iter().peekable();
         while let Some(first) = rest.next() {
             let (mut batch, mut size) = (vec![first], first.size);
@@ -86,7 +86,7 @@ impl Scrub {
             match found {
                 Found::Rotten => scrub.give_up(&content),
                 // Who has opened it meanwhile wants it.
-                Found::Good if !scrub.fs.is_open(content.ino) => scrub.cache.evict(id).map(drop),
+                Found::Good if !scrub.fs.is_open(content.ino) => scrub.cache.let_go(&[id]).map(drop),
                 Found::Good | Found::Elsewhere => Ok(()),
             }
         })

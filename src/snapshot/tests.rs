@@ -506,6 +506,32 @@ fn a_tree_is_all_of_it() {
     }
 }
 
+/// Promise: a snapshot carries the rules that are set in a vault, its own directory included, and they hold again in a catalog that is
+/// made of it.
+#[test]
+fn rules_come_back() {
+    use crate::catalog::Rule;
+    let (before, after) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let (old, old_root) = catalog(before.path());
+    let dir = old.create(old_root.ino, b"d", new(InodeKind::Directory), 1).expect("made").ino;
+    old.create(dir, b"f", new(InodeKind::File), 1).expect("made");
+    for (ino, rule, value) in
+        [(old_root.ino, Rule::Tier, "bulk"), (dir, Rule::Pin, "true"), (dir, Rule::Recall, "deny")]
+    {
+        let name = rule.name().as_bytes();
+        old.set_xattr(ino, name, value.as_bytes(), crate::catalog::XattrMode::Set, 1).expect("set");
+    }
+    let (restored, root) = catalog(after.path());
+    // The vault's own directory, the one in it, and the file: parents come first here.
+    let nodes = nodes(&full(&old, &old_root));
+    assert!(restored.graft_root(root.ino, &nodes[0]).expect("the vault's own"));
+    restored.graft(root.vault.expect("a vault's"), &nodes[1..]).expect("the rest");
+    let dir = restored.lookup(root.ino, b"d").expect("lookup").expect("the directory").ino;
+    let file = restored.lookup(dir, b"f").expect("lookup").expect("the file").ino;
+    let rules = restored.rules(file).expect("rules");
+    assert_eq!(Rule::ALL.map(|rule| rules.get(rule).unwrap_or_default()), ["true", "deny", "bulk"]);
+}
+
 /// Memory that this process has in use, in MiB.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("a status");

@@ -166,7 +166,7 @@ async fn a_file_becomes_an_archive() {
     }
     let size = data.len() as u64 + 5;
     assert_eq!(house.uploads.archived(), (2, size));
-    assert_eq!(house.cache.usage().0, size);
+    assert_eq!(house.cache.usage().bytes, size);
     assert!(house.uploads.rate() > 0.0);
     eventually("the end of the uploads", || house.uploads.active().is_empty()).await;
 }

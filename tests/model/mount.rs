@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use glacierfs::control::client::Client;
 use glacierfs::control::wire;
+use glacierfs::control::wire::Evict;
 use glacierfs::control::wire::PathText;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
@@ -113,8 +114,8 @@ impl Target for Mount {
         match op {
             Op::Flush { path, wait } => self.flush(path, *wait),
             Op::Evict { path } => {
-                let paths = self.text(path);
-                if let Ok(evicted) = self.runtime.block_on(self.client.evict(&paths)) {
+                let evict = Evict { paths: self.text(path).to_vec(), ..Evict::default() };
+                if let Ok(evicted) = self.runtime.block_on(self.client.evict(&evict)) {
                     self.evictions += evicted.files;
                 }
             }

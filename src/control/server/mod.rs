@@ -1,10 +1,11 @@
 //! Answers on the control socket.
 //!
-//! One handler a route, each in the file of its subject: `status`, `paths` (ls, flush, evict), `restores`, `vaults`
+//! One handler a route, each in the file of its subject: `status`, `paths` (ls, flush), `cached` (evict, pin, cache), `restores`, `vaults`
 //! (vaults, inventory, rebuild), `import`, `trash`. They keep no state but one: who is waiting (`waits`). What walks a tree or asks the
 //! catalog much runs on a blocking thread. Whatever goes wrong is answered as JSON with a message for the person.
 
 mod answer;
+mod cached;
 mod import;
 mod paths;
 mod restores;
@@ -142,7 +143,9 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/ls", get(paths::ls))
         .route("/v1/flush", post(paths::flush))
-        .route("/v1/evict", post(paths::evict))
+        .route("/v1/evict", post(cached::evict))
+        .route("/v1/pin", post(cached::pin))
+        .route("/v1/cache", get(cached::cache))
         .route("/v1/restore", post(restores::restore))
         .route("/v1/restores", get(restores::list))
         .route("/v1/restores/{id}", get(restores::one).delete(restores::cancel))

@@ -1,4 +1,4 @@
-//! What is done to files by their paths: listed, flushed, evicted, restored.
+//! What is done to files by their paths: listed, flushed, restored.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -241,30 +241,12 @@ fn uploaded_by(daemon: &Daemon, bytes: u64) -> Option<Timestamp> {
     (bytes > 0).then(|| clock::add(Timestamp::now(), wait))
 }
 
-pub(super) async fn evict(
-    State(server): State<Arc<Server>>,
-    Body(request): Body<wire::Paths>,
-) -> Result<Json<wire::Evicted>, Failure> {
-    let daemon = server.daemon.clone();
-    Ok(Json(blocking(move || evict_paths(&daemon, &request.paths)).await?))
-}
-
-fn evict_paths(daemon: &Daemon, paths: &[PathText]) -> Result<wire::Evicted, Failure> {
-    let mut evicted = wire::Evicted::default();
-    tree::visit(&daemon.catalog, paths, |files| {
-        for file in files {
-            let content = file.content;
-            if content.state != catalog::State::Archived {
-                let reason = "not archived yet".to_owned();
-                evicted.skipped.push(wire::Skipped { path: file.path, reason });
-            } else if content.file.is_some() && daemon.cache.evict(content.id)? {
-                evicted.files += 1;
-                evicted.bytes += content.local_bytes();
-            }
-        }
-        Ok(())
-    })?;
-    Ok(evicted)
+/// The size of a local file, which the catalog doesn't know while it is being written.
+pub(super) fn fresh_size(daemon: &Daemon, content: &Content, inode: Inode) -> u64 {
+    match content.state {
+        catalog::State::Dirty => fresh(daemon, inode).size,
+        catalog::State::Sealed | catalog::State::Archived => content.size,
+    }
 }
 
 /// Counts what is done and what isn't.

@@ -33,7 +33,7 @@ fn collect(daemon: &Daemon) -> Result<wire::Status, Failure> {
     let (sealed_files, sealed_bytes, dirty_files) = daemon.catalog.queue()?;
     let active = daemon.uploads.active();
     let (archived_files, archived_bytes) = daemon.uploads.archived();
-    let (cached_bytes, cached_files, cache_limit) = daemon.cache.usage();
+    let cache = daemon.cache.usage();
     let paused = daemon.uploads.paused().into_iter();
     Ok(wire::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -60,7 +60,7 @@ fn collect(daemon: &Daemon) -> Result<wire::Status, Failure> {
         totals: wire::Totals { archived_files, archived_bytes, recalled_bytes: daemon.recall.recalled_bytes() },
         uploads: uploads(daemon)?,
         jobs: jobs(daemon)?,
-        cache: wire::Cache { bytes: cached_bytes, limit: cache_limit, files: cached_files as u64 },
+        cache: wire::Cache { bytes: cache.bytes, limit: cache.high, low: cache.low, files: cache.files },
         spool: wire::Spool { bytes: sealed_bytes + dirty_bytes(daemon)? },
         paused: paused
             .map(|pause| wire::Paused {

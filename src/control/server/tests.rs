@@ -125,6 +125,10 @@ impl House {
     }
 
     /// Flushes until nothing is left that can be waited for.
+    async fn evict(&self, path: &str) -> Result<wire::Evicted, crate::control::client::Error> {
+        self.client.evict(&wire::Evict { paths: vec![text(path)], ..wire::Evict::default() }).await
+    }
+
     async fn flush(&self, paths: &[&str]) -> wire::Pending {
         let paths: Vec<_> = paths.iter().map(|path| text(path)).collect();
         let mut pending = wire::Pending::default();
@@ -261,7 +265,7 @@ async fn ls_tells_the_state_of_each_file() {
     let (id, stored) = house.fake.archives("photos").pop_first().expect("an archive");
     assert_eq!((archived.archive_id, archived.tree_hash), (Some(id), Some(stored.tree_hash.to_string())));
 
-    house.client.evict(&[text("photos/b")]).await.expect("evicted");
+    house.evict("photos/b").await.expect("evicted");
     assert_eq!(house.state("photos/b").await, FileState::Archived);
     house.fake.hold_jobs();
     house.client.restore(&of(&["photos/b"])).await.expect("started");
@@ -278,13 +282,13 @@ async fn ls_tells_what_is_partly_local() {
     let size = 3 << 20;
     let ino = house.write("photos/big", &vec![7; size], false);
     house.flush(&[]).await;
-    house.client.evict(&[text("")]).await.expect("evicted");
+    house.evict("").await.expect("evicted");
     let catalog = &house.daemon.catalog;
     let content = catalog.inode(ino).expect("inode").content.expect("content");
     catalog.begin_recall(content, 99).expect("begun");
     catalog.recalled(content, 99, 1 << 20, (2 << 20) - 1).expect("a MiB");
     assert_eq!(house.state("photos/big").await, FileState::Partial);
-    let evicted = house.client.evict(&[text("photos")]).await.expect("evicted");
+    let evicted = house.evict("photos").await.expect("evicted");
     assert_eq!((evicted.files, evicted.bytes), (1, 1 << 20));
 }
 
@@ -373,15 +377,70 @@ async fn evict_spares_what_is_not_archived() {
     house.flush(&[]).await;
     house.write("photos/sealed", b"x", false);
     house.write("photos/dirty", b"x", true);
-    let evicted = house.client.evict(&[text("photos")]).await.expect("evicted");
+    let evicted = house.evict("photos").await.expect("evicted");
     assert_eq!((evicted.files, evicted.bytes), (1, 5));
     let mut skipped: Vec<_> = evicted.skipped.into_iter().map(|file| (file.path.encode(), file.reason)).collect();
     skipped.sort();
     let reason = || "not archived yet".to_owned();
     assert_eq!(skipped, [("photos/dirty".to_owned(), reason()), ("photos/sealed".to_owned(), reason())]);
-    assert_eq!(house.daemon.cache.usage().0, 0);
-    let again = house.client.evict(&[text("photos/a")]).await.expect("evicted");
+    assert_eq!(house.daemon.cache.usage().bytes, 0);
+    let again = house.evict("photos/a").await.expect("evicted");
     assert_eq!((again.files, again.bytes, again.skipped.len()), (0, 0, 0));
+}
+
+/// Promise: what is pinned is left alone by name, with what is below it; unpinned it goes; what isn't local of it is told; links and
+/// what is glacierfs's own can't be pinned.
+#[tokio::test]
+async fn pins() {
+    let house = house().await;
+    for name in ["photos/a", "photos/b"] {
+        house.write(name, b"hello", false);
+    }
+    house.flush(&[]).await;
+    house.evict("photos/b").await.expect("evicted");
+    let pinned = house.client.pin(&[text("photos")], true).await.expect("pinned");
+    assert_eq!((pinned.files, pinned.bytes, pinned.absent_files, pinned.absent_bytes), (2, 10, 1, 5));
+    let evicted = house.evict("").await.expect("nothing evicted");
+    assert_eq!((evicted.files, evicted.skipped.len()), (0, 1));
+    assert_eq!((evicted.skipped[0].path.encode().as_str(), evicted.skipped[0].reason.as_str()), ("photos/a", "pinned"));
+    let report = house.client.cache().await.expect("a report");
+    assert_eq!((report.files, report.bytes, report.pinned_files, report.pinned_bytes), (1, 5, 1, 5));
+    house.client.pin(&[text("photos/a")], false).await.expect("unpinned");
+    assert_eq!(house.evict("photos").await.expect("evicted").files, 1);
+    let fifo = crate::catalog::Kind::Fifo.bits() | 0o600;
+    let caller = crate::fs::Caller { uid: 0, gid: 0 };
+    house.daemon.fs.mknod(house.dir("photos"), b"pipe", fifo, 0, caller).expect("a pipe");
+    let (kind, error) = refused(house.client.pin(&[text("photos/pipe")], true).await);
+    assert_eq!(kind, ErrorKind::Invalid);
+    assert!(error.contains("photos/pipe is neither a file nor a directory"), "{error}");
+}
+
+/// Promise: files are chosen for eviction by their size and by how long they weren't used, without a complaint about the others; and
+/// a dry run tells the same and does nothing.
+#[tokio::test]
+async fn chosen_evictions() {
+    let house = house().await;
+    house.write("photos/large", &[1; 1000], false);
+    house.write("photos/small", b"hello", false);
+    house.write("photos/pinned", &[1; 2000], false);
+    house.flush(&[]).await;
+    house.write("photos/new", &[1; 3000], false);
+    house.client.pin(&[text("photos/pinned")], true).await.expect("pinned");
+    let evict = |unused_seconds, larger_than, dry_run| {
+        let what = wire::Evict { paths: vec![text("")], unused_seconds, larger_than, dry_run };
+        let client = house.client.clone();
+        async move {
+            let evicted = client.evict(&what).await.expect("an answer");
+            assert!(evicted.skipped.is_empty());
+            (evicted.files, evicted.bytes)
+        }
+    };
+    assert_eq!(evict(Some(3600), None, false).await, (0, 0));
+    assert_eq!(evict(None, Some(1000), false).await, (0, 0), "larger, not as large");
+    assert_eq!(evict(Some(0), Some(999), true).await, (1, 1000));
+    assert_eq!(evict(Some(0), Some(999), false).await, (1, 1000));
+    assert_eq!(evict(Some(0), None, true).await, (1, 5));
+    assert_eq!(house.client.cache().await.expect("a report").files, 2);
 }
 
 /// Promise: a status counts what waits, what is under way, what has failed and what comes back, with paths.
@@ -397,7 +456,7 @@ async fn a_status_tells_how_it_stands() {
 
     house.write("photos/cold", b"12345", false);
     house.flush(&[]).await;
-    house.client.evict(&[text("")]).await.expect("evicted");
+    house.evict("").await.expect("evicted");
     house.fake.hold_jobs();
     house.client.restore(&of(&["photos"])).await.expect("started");
     house.client.inventory("docs").await.expect("started");

@@ -29,7 +29,7 @@ async fn files_come_back_once() {
     house.write("photos/a", &data, false);
     house.write("photos/b", b"hello", false);
     house.flush(&[]).await;
-    house.client.evict(&[text("photos/a")]).await.expect("evicted");
+    house.evict("photos/a").await.expect("evicted");
     house.write("photos/sealed", b"xyz", false);
     house.fake.hold_jobs();
 
@@ -64,7 +64,7 @@ async fn a_failure_is_told() {
     let house = house().await;
     house.write("photos/a", b"hello", false);
     house.flush(&[]).await;
-    house.client.evict(&[text("")]).await.expect("evicted");
+    house.evict("").await.expect("evicted");
     house.fake.fail(Op::RequestRetrieval, None, 1, When::Before, fake::error(Kind::Quota));
     let failed = house.client.restore(&of(&["photos"])).await.expect("an answer").id.expect("a restore");
     let status = house.ended(failed).await;
@@ -90,7 +90,9 @@ async fn a_dry_run_is_exact() {
     house.flush(&[]).await;
     let ino = house.ino("photos/one");
     house.daemon.fs.link(ino, house.ino("photos"), b"again").expect("linked");
-    house.client.evict(&["photos/one", "photos/large", "photos/asked"].map(text)).await.expect("evicted");
+    for path in ["photos/one", "photos/large", "photos/asked"] {
+        house.evict(path).await.expect("evicted");
+    }
     house.fake.hold_jobs();
     house.client.restore(&of(&["photos/asked"])).await.expect("an answer");
     eventually("a retrieval", async || house.fake.calls(Op::RequestRetrieval) == 1).await;
@@ -117,7 +119,7 @@ async fn rates_and_cancellation() {
         house.write(&format!("photos/{n}"), &[n; 1000], false);
     }
     house.flush(&[]).await;
-    house.client.evict(&[text("")]).await.expect("evicted");
+    house.evict("").await.expect("evicted");
     let wrong = refused(house.client.restore(&Restore { rate: Some(0), ..of(&["photos"]) }).await);
     assert_eq!(wrong.0, ErrorKind::Invalid);
     let slow = Restore { rate: Some(1000), ..of(&["photos"]) };
@@ -145,7 +147,7 @@ async fn readers_come_first() {
     house.write("photos/0", &[0; 1000], false);
     house.write("photos/1", &[1; 1000], false);
     house.flush(&[]).await;
-    house.client.evict(&[text("")]).await.expect("evicted");
+    house.evict("").await.expect("evicted");
     let slow = Restore { rate: Some(1), ..of(&["photos/0", "photos/1"]) };
     let id = house.client.restore(&slow).await.expect("an answer").id.expect("a restore");
     for name in ["photos/0", "photos/1"] {
@@ -166,7 +168,7 @@ async fn patterns_and_times() {
         house.write(name, b"bytes", false);
     }
     house.flush(&[]).await;
-    house.client.evict(&[text("")]).await.expect("evicted");
+    house.evict("").await.expect("evicted");
     let count = async |patterns: &[&str]| {
         let dry = Restore { dry_run: true, ..of(patterns) };
         house.client.restore(&dry).await.expect("an answer").files
@@ -192,7 +194,7 @@ async fn what_goes_meanwhile_is_not_waited_for() {
     house.write("photos/kept", b"kept", false);
     house.write("photos/deleted", b"deleted", false);
     house.flush(&[]).await;
-    house.client.evict(&[text("")]).await.expect("evicted");
+    house.evict("").await.expect("evicted");
     house.fake.hold_jobs();
     let id = house.client.restore(&of(&["photos"])).await.expect("an answer").id.expect("a restore");
     eventually("two retrievals", async || house.fake.calls(Op::RequestRetrieval) == 2).await;
