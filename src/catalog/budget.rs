@@ -11,6 +11,7 @@ use crate::util::budget::Over;
 use crate::util::budget::Spent;
 use crate::util::budget::day_of;
 use crate::util::budget::month_of;
+use crate::util::budget::next_month;
 use crate::util::money::Money;
 
 impl Catalog {
@@ -43,10 +44,11 @@ pub(super) fn refund(tx: &Connection, day: i64, less: Amount) -> Result<()> {
     Ok(())
 }
 
+/// Of the whole month, also what a clock that was ahead has counted for days to come.
 fn spent(conn: &Connection, day: i64) -> Result<Spent> {
     let mut statement =
-        conn.prepare_cached("SELECT day, requests, bytes, cost FROM spent WHERE day >= ?1 AND day <= ?2")?;
-    let mut rows = statement.query([month_of(day), day])?;
+        conn.prepare_cached("SELECT day, requests, bytes, cost FROM spent WHERE day >= ?1 AND day < ?2")?;
+    let mut rows = statement.query([month_of(day), next_month(day)])?;
     let mut spent = Spent::default();
     while let Some(row) = rows.next()? {
         let cost = Money(row.get(3)?);

@@ -260,17 +260,6 @@ impl Catalog {
         })
     }
 
-    /// Notes that the service doesn't know a job any more: it is to be asked for again, and counted again.
-    pub fn job_lost(&self, id: i64) -> Result<()> {
-        self.write(|tx| {
-            tx.prepare_cached(
-                "UPDATE job SET job_id = NULL, state = 0, due = 0, base = NULL, charged = NULL, cost = 0 WHERE id = ?1",
-            )?
-            .execute([id])?;
-            Ok(())
-        })
-    }
-
     /// Forgets a job: its output is here, or there won't be any. One that the service wasn't asked for costs nothing.
     pub fn drop_job(&self, id: i64) -> Result<()> {
         self.write(|tx| {

@@ -135,8 +135,36 @@ impl Catalog {
 
     /// The ranges that are to be retrieved yet for the bytes `first..=last` of `content`: neither local nor on their way.
     pub fn missing(&self, content: &Content, wish: (u64, u64), terms: &Terms) -> Result<Vec<(u64, u64)>> {
-        let Some(archive) = &content.archive else { return Ok(Vec::new()) };
-        self.read(|conn| Ok(missing(content, &known(conn, archive.row)?, wish, terms)))
+        self.read(|conn| missing_of(conn, content, wish, terms))
+    }
+
+    /// Notes that the service doesn't know a job any more: what of it isn't here yet is to be asked for, and counted, again.
+    pub fn job_lost(&self, job: i64, terms: &Terms) -> Result<()> {
+        self.write(|tx| {
+            let mut statement = tx.prepare_cached(
+                "SELECT c.id, j.first, j.last FROM job j LEFT JOIN content c ON c.archive = j.archive WHERE j.id = ?1",
+            )?;
+            let found = statement
+                .query_row([job], |row| Ok((row.get::<_, Option<ContentId>>(0)?, row.get(1)?, row.get(2)?)))
+                .optional()?;
+            let Some((id, first, last)) = found else { return Ok(()) };
+            if let Some(id) = id {
+                let content = contents::content(tx, id)?;
+                let mut others = content.archive.as_ref().map_or(Ok(Vec::new()), |archive| known(tx, archive.row))?;
+                others.retain(|other| other.id != job);
+                for range in missing(&content, &others, (first, last), terms) {
+                    // The windows may have been others when it was planned.
+                    let (first, last) = (range.0.max(first), range.1.min(last));
+                    tx.prepare_cached(
+                        "INSERT INTO job (vault, archive, first, last, tier, created, reader)
+                         SELECT vault, archive, ?2, ?3, tier, created, reader FROM job WHERE id = ?1 AND ?2 <= ?3",
+                    )?
+                    .execute(params![job, first as i64, last as i64])?;
+                }
+            }
+            tx.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([job])?;
+            Ok(())
+        })
     }
 
     /// Counts a planned job for today, before the service is asked for it. If that would pass a limit, the job is held until the limit's
@@ -187,6 +215,19 @@ pub(super) fn forget_charge(tx: &Connection, job: i64) -> Result<()> {
         tx.prepare_cached("UPDATE job SET charged = NULL, cost = 0 WHERE id = ?1")?.execute([job])?;
     }
     Ok(())
+}
+
+/// See [`Catalog::missing`].
+pub(super) fn missing_of(
+    conn: &Connection,
+    content: &Content,
+    wish: (u64, u64),
+    terms: &Terms,
+) -> Result<Vec<(u64, u64)>> {
+    match &content.archive {
+        Some(archive) => Ok(missing(content, &known(conn, archive.row)?, wish, terms)),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn known(conn: &Connection, archive: ArchiveRow) -> Result<Vec<Known>> {

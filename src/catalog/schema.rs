@@ -218,10 +218,12 @@ CREATE TABLE restore (
     tier    TEXT NOT NULL,
     rate    INTEGER,                            -- bytes an hour; NULL: all at once
     created INTEGER NOT NULL,
+    planned INTEGER NOT NULL DEFAULT 0,         -- 1: all its items are there
+    due     INTEGER NOT NULL,                   -- when its last job is to be asked for
     ended   INTEGER,                            -- when nothing was left to bring; NULL: not yet
     cancelled INTEGER NOT NULL DEFAULT 0,
-    files   INTEGER NOT NULL,                   -- that it is about
-    bytes   INTEGER NOT NULL,                   -- in them that weren't local
+    files   INTEGER NOT NULL DEFAULT 0,         -- that it is about
+    bytes   INTEGER NOT NULL DEFAULT 0,         -- in them that weren't local
     done_files INTEGER NOT NULL DEFAULT 0,
     done_bytes INTEGER NOT NULL DEFAULT 0,
     failed  INTEGER NOT NULL DEFAULT 0          -- files
@@ -234,6 +236,16 @@ CREATE TABLE restore_item (
     PRIMARY KEY (content, restore)
 ) WITHOUT ROWID;
 CREATE INDEX restore_item_restore ON restore_item (restore, content);
+CREATE TRIGGER content_gone AFTER DELETE ON content BEGIN
+    UPDATE restore SET files = files - 1, bytes = bytes -
+        (SELECT i.bytes FROM restore_item i WHERE i.content = old.id AND i.restore = restore.id)
+        WHERE id IN (SELECT restore FROM restore_item WHERE content = old.id AND error IS NULL);
+    UPDATE restore SET ended = CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000000
+        WHERE planned = 1 AND ended IS NULL AND id IN (SELECT restore FROM restore_item WHERE content = old.id)
+        AND NOT EXISTS
+        (SELECT 1 FROM restore_item i WHERE i.restore = restore.id AND i.error IS NULL AND i.content <> old.id);
+    DELETE FROM restore_item WHERE content = old.id;
+END;
 CREATE TABLE usage (
     month    INTEGER NOT NULL,                  -- since 1970, UTC: 12 times the years, and the months
     vault    INTEGER NOT NULL,

@@ -7,6 +7,7 @@ use crate::config;
 use crate::control::client;
 use crate::control::find;
 use crate::control::wire::ErrorKind;
+use crate::prices;
 
 /// The exit codes. They are stable: a code keeps its meaning, new ones may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,12 @@ impl Failure {
 
 impl From<config::Error> for Failure {
     fn from(error: config::Error) -> Self {
+        Failure::new(Code::Configuration, error)
+    }
+}
+
+impl From<prices::Error> for Failure {
+    fn from(error: prices::Error) -> Self {
         Failure::new(Code::Configuration, error)
     }
 }

@@ -23,6 +23,7 @@ mod mount;
 mod output;
 mod pin;
 mod policy;
+mod prices;
 mod put;
 mod rebuild;
 mod restore;
@@ -86,6 +87,7 @@ enum Commands {
     Unpin(pin::Unpin),
     Cache(cache::Cache),
     Restore(restore::Restore),
+    Prices(prices::PricesOf),
     Trash(trash::Trash),
     Vault(vault::Vault),
     Inventory(inventory::Inventory),
@@ -145,6 +147,7 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Unpin(unpin) => unpin.run(),
         Commands::Cache(cache) => cache.run(),
         Commands::Restore(restore) => restore.run(),
+        Commands::Prices(prices) => prices.run(),
         Commands::Trash(trash) => trash.run(),
         Commands::Vault(vault) => vault.run(),
         Commands::Inventory(inventory) => inventory.run(),

@@ -105,6 +105,13 @@ fn page(status: &wire::Status) -> String {
     let trouble = status.recall_trouble.iter();
     let told = trouble.map(|told| vec![format!("since {}", output::local_time(told.since)), told.reason.clone()]);
     section(&mut page, "Recalls wait", told.collect());
+    let held = status.held.iter().map(|held| {
+        let jobs = output::count(held.jobs, "retrieval", "retrievals");
+        vec![format!("{jobs}, {}", size::human(held.bytes)), output::local_time(held.until), held.reason.clone()]
+    });
+    section(&mut page, "Held until", held.collect());
+    let limits = status.budget.iter().map(|limit| vec![limit.limit.clone(), format!("{} used", limit.used)]);
+    section(&mut page, "Budget", limits.collect());
     section(&mut page, "Uploads", status.uploads.iter().map(|upload| upload_row(upload).into()).collect());
     section(&mut page, "Jobs", status.jobs.iter().map(|job| job_row(job).into()).collect());
     page
@@ -307,6 +314,8 @@ mod tests {
             spool: Spool::default(),
             paused: Vec::new(),
             recall_trouble: None,
+            budget: Vec::new(),
+            held: Vec::new(),
             undeletable: 0,
         };
         let idle = page(&status);
@@ -335,6 +344,14 @@ mod tests {
         let (vault, reason) = ("docs".to_owned(), "access denied".to_owned());
         status.paused = vec![Paused { vault, reason, since: started, retry }];
         status.recall_trouble = Some(Trouble { reason: "no connection".to_owned(), since: started });
+        status.budget = vec![wire::BudgetLimit {
+            limit: "3 requests a day".to_owned(),
+            used: "1 request".to_owned(),
+            most: 3,
+            spent: 1,
+        }];
+        status.held =
+            vec![wire::Held { reason: "no more today".to_owned(), jobs: 2, bytes: size::MIB, until: started }];
         let busy = page(&status);
         status.uploads[0].idle_seconds = 15;
         let still = "photos/a%FF.jpg  nothing has moved for 15 s; try 2; the last one failed: timeout\n";
@@ -349,6 +366,8 @@ mod tests {
             "\nPaused\n  docs  since ",
             "  being tried again  access denied\n",
             "\nRecalls wait\n  since ",
+            "\nHeld until\n  2 retrievals, 1.0 MiB  ",
+            "\nBudget\n  3 requests a day  1 request used\n",
         ] {
             assert!(busy.contains(expected), "{expected:?} in {busy}");
         }

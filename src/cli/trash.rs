@@ -72,7 +72,7 @@ impl Meant {
 }
 
 /// Parses a time: with its zone, or as this machine's clocks show it, to the day, minute or second.
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let local = |time: DateTime| time.to_zoned(TimeZone::system()).ok().map(|zoned: Zoned| zoned.timestamp());
     let parsed = text.parse::<Timestamp>().ok();
     let parsed = parsed.or_else(|| local(text.parse::<DateTime>().ok()?));

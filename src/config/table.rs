@@ -234,6 +234,9 @@ settings! {
         "budget" => budget: Vec<Limit>, List, "AMOUNT/PERIOD", value::limit, Default::Nothing,
             "a size, a number of requests or an amount of US dollars, and /day or /month after it, such as 10G/day, 1000requests/day or 5USD/month";
 
+        /// Table of prices to count by instead of the program's own: a TOML file as `glacierfs prices --toml` prints it.
+        "prices" => prices: Option<PathBuf>, Text, "FILE", value::path, Default::Nothing, "the path of a file";
+
         /// Largest piece, in bytes, that one recall asks for: archives up to this size are recalled whole, larger ones in
         /// aligned windows of it.
         "recall-window" => recall_window: u64, Size, "SIZE", value::window, Default::Fixed("1G"), "a power of two of at least 1M";

@@ -119,9 +119,25 @@ impl Client {
         self.get("/v1/cache").await
     }
 
-    /// Brings files back; asked again, says how far it is.
-    pub async fn restore(&self, paths: &[PathText], tier: Option<String>) -> Result<Pending, Error> {
-        self.post("/v1/restore", &Restore { paths: paths.to_vec(), tier }).await
+    /// Has files brought back, or tells what it would take.
+    pub async fn restore(&self, what: &Restore) -> Result<RestorePlan, Error> {
+        self.post("/v1/restore", what).await
+    }
+
+    /// The restores, the newest first.
+    pub async fn restores(&self) -> Result<Vec<RestoreStatus>, Error> {
+        let restores: Restores = self.get("/v1/restores").await?;
+        Ok(restores.restores)
+    }
+
+    /// How far a restore is.
+    pub async fn restore_status(&self, id: i64) -> Result<RestoreStatus, Error> {
+        self.get(&format!("/v1/restores/{id}")).await
+    }
+
+    /// Ends a restore.
+    pub async fn cancel_restore(&self, id: i64) -> Result<RestoreStatus, Error> {
+        self.decoded(self.send(Method::DELETE, &format!("/v1/restores/{id}"), Bytes::new()).await?).await
     }
 
     /// The account's vaults.

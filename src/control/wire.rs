@@ -5,6 +5,8 @@
 
 mod cached;
 mod import;
+mod recalls;
+mod restores;
 mod trash;
 mod verify;
 
@@ -33,6 +35,13 @@ pub use import::Import;
 pub use import::Imported;
 pub use import::Outcome;
 pub use import::Told;
+pub use recalls::BudgetLimit;
+pub use recalls::Held;
+pub use restores::Restore;
+pub use restores::RestorePlan;
+pub use restores::RestoreState;
+pub use restores::RestoreStatus;
+pub use restores::Restores;
 pub use trash::CameBack;
 pub use trash::Next;
 pub use trash::Purged;
@@ -151,6 +160,10 @@ pub struct Status {
     pub paused: Vec<Paused>,
     /// What keeps recalls from moving, if anything does; they are tried again by themselves.
     pub recall_trouble: Option<Trouble>,
+    /// The limits of what retrievals may take.
+    pub budget: Vec<BudgetLimit>,
+    /// Retrievals that wait for the budget's next day or month, or for the account's retrieval policy.
+    pub held: Vec<Held>,
     /// Things in the trash whose archives the service refused to delete.
     pub undeletable: u64,
 }
@@ -388,15 +401,6 @@ pub struct Entries {
 pub struct Paths {
     /// The paths; none means everything.
     pub paths: Vec<PathText>,
-}
-
-/// `POST /v1/restore`: what to bring back, and how fast.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Restore {
-    /// The paths, trees with all that is in them.
-    pub paths: Vec<PathText>,
-    /// Retrieval tier in the service's words; none: the mount's.
-    pub tier: Option<String>,
 }
 
 /// How far a flush or a restore is.
@@ -682,7 +686,9 @@ mod tests {
                      "received":5,"state":"downloading","created":"2026-01-02T03:04:05Z","eta":null,"error":null}],
             "cache":{"bytes":1,"limit":2,"low":1,"files":3},"spool":{"bytes":4},
             "paused":[{"vault":"v","reason":"denied","since":"2026-01-02T03:04:05Z","retry":"2026-01-02T03:04:06Z"}],
-            "recall_trouble":{"reason":"no connection","since":"2026-01-02T03:04:05Z"},"undeletable":0 }"#;
+            "recall_trouble":{"reason":"no connection","since":"2026-01-02T03:04:05Z"},
+            "budget":[{"limit":"3 requests a day","used":"1 request","most":3,"spent":1}],
+            "held":[{"reason":"no more today","jobs":2,"bytes":3,"until":"2026-01-03T00:00:00Z"}],"undeletable":0 }"#;
         let status: Status = serde_json::from_str(text).expect("a status of the contract");
         assert_eq!(status.uploads[0].path.0, b"v/a\xff");
         assert_eq!(status.jobs[1].range, Some((0, 1_048_575)));

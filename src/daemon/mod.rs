@@ -181,7 +181,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         window: config.recall_window,
         tier: config.tier,
         budget: Budget::new(&config.budget),
-        prices: Prices::default(),
+        prices: prices(&config)?,
     };
     let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), service.clone(), settings));
     let settings = snapshot::Settings::new(state.path(), config.snapshot_delay, Clock::real());
@@ -205,6 +205,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
         );
     }
 
+    catalog.drop_unplanned_restores()?;
     state.note_boot().map_err(|error| Error::Failed(format!("{}: {error}", state.path().display())))?;
 
     let (stop, stopping) = watch::channel(false);
@@ -366,6 +367,18 @@ impl Signals {
             _ = self.hangup.recv() => {}
         }
     }
+}
+
+/// What the service charges in the mount's region.
+fn prices(config: &Config) -> Result<Prices, Error> {
+    let prices = match &config.prices {
+        Some(path) => Prices::read(path, &config.region).map_err(|error| Error::Failed(error.to_string()))?,
+        None => Prices::built_in(&config.region),
+    };
+    if prices.is_default && !config.budget.is_empty() {
+        log::warn!("the table of prices has no line for {}: the budget counts by its defaults", config.region);
+    }
+    Ok(prices)
 }
 
 /// Starts the endpoint in this process, if the vaults are kept locally.

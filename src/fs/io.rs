@@ -212,6 +212,16 @@ impl Fs {
         }
     }
 
+    /// What isn't local of the file behind `handle` from byte `offset` on, if anything.
+    pub fn cold_from(&self, handle: HandleId, offset: u64) -> Result<Option<Need>> {
+        let (open, _) = self.open.handle(handle).ok_or(Errno::EBADF)?;
+        let Some(id) = self.catalog.inode(open.ino)?.content else { return Ok(None) };
+        let content = self.catalog.content(id)?;
+        let last = content.size.saturating_sub(1);
+        let is_cold = offset <= last && content.state == State::Archived && !content.has(offset, last);
+        Ok(is_cold.then_some(Need { content: id, first: offset, last }))
+    }
+
     /// The file of the store to write to: makes an open file dirty if it isn't yet.
     pub(super) fn dirty<'a>(&self, open: &'a OpenFile, start: Start) -> Result<Writing<'a>> {
         if let Some(writing) = Writing::go_on(open, &mut open.lock()) {

@@ -45,6 +45,7 @@ use fuser::Request;
 use fuser::TimeOrNow;
 use fuser::WriteFlags;
 
+use super::ahead::Readers;
 use super::caller::keeps_set_group_id;
 use super::caller::sees_trusted;
 use super::convert::errno;
@@ -85,6 +86,7 @@ const GENERATION: Generation = Generation(0);
 pub(super) struct Adapter {
     pub(super) shared: Arc<Shared>,
     pub(super) polls: Polls,
+    pub(super) readers: Readers,
     pub(super) cached: Cached,
     /// Has the kernel forget what it isn't told by an answer. Set when there is a session, before the first request.
     pub(super) notifier: Arc<OnceLock<Notifier>>,
@@ -379,6 +381,9 @@ impl fuser::Filesystem for Adapter {
         match self.shared.fs.open(ino.0, writes) {
             Ok(opened) => {
                 self.polls.opened(opened.handle, flags.0);
+                if opened.cold {
+                    self.readers.opened(opened.handle);
+                }
                 reply.opened(FileHandle(opened.handle), open_flags(&opened, flags.acc_mode(), self.shared.close));
             }
             Err(error) => reply.error(errno(&error)),
@@ -400,6 +405,9 @@ impl fuser::Filesystem for Adapter {
             Ok(data) => reply.data(&data),
             Err(error) => reply.error(errno(&error)),
         };
+        if self.readers.read(fh.0, offset, u64::from(size)) {
+            self.shared.read_ahead(fh.0, offset);
+        }
         match self.shared.fs.read(fh.0, offset, size as usize) {
             Err(lacking) if is_lacking(&lacking) => {
                 let again = move |fs: &Fs| fs.read(fh.0, offset, size as usize);
@@ -468,6 +476,7 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         self.polls.released(fh.0);
+        self.readers.closed(fh.0);
         empty(self.shared.fs.release(fh.0), reply);
     }
 

@@ -5,6 +5,8 @@
 //! parked request ends when its cause is gone, when its caller is interrupted (`watch`), or when the daemon stops. A
 //! close that the kernel does for a program that ends can't be interrupted any more, and waits less (`leaving`).
 //!
+//! **Reading ahead.** Who reads a file that isn't local from one end to the other is noticed (`ahead`), and the rest asked for.
+//!
 //! **What doesn't wait.** A file opened with O_NONBLOCK; its readers are told when to come again (`poll`).
 //!
 //! **What the kernel may cache.** Names and attributes for an hour, since every change comes through it or is announced
@@ -13,6 +15,7 @@
 //! writing alone, for which the kernel's pages would be a copy more.
 
 mod adapter;
+mod ahead;
 mod caller;
 mod convert;
 mod leaving;

@@ -30,6 +30,7 @@ use nix::mount::MsFlags;
 use tokio::sync::oneshot;
 
 use super::adapter::Adapter;
+use super::ahead::Readers;
 use super::listing::Cached;
 use super::park::Shared;
 use super::poll::Polls;
@@ -216,6 +217,7 @@ pub fn mount(
     let (ended, receiver) = oneshot::channel();
     let notifier = Arc::new(OnceLock::new());
     let adapter = Adapter {
+        readers: Readers::new(shared.recall.window() / 2),
         shared,
         polls: Polls::default(),
         cached: Cached::default(),

@@ -102,6 +102,21 @@ impl Shared {
         });
     }
 
+    /// Has the rest of the file behind `handle` retrieved from byte `offset` on, since somebody reads it from one end to the
+    /// other. Waits for nothing.
+    pub(super) fn read_ahead(self: &Arc<Self>, handle: HandleId, offset: u64) {
+        if self.policy == RecallPolicy::Deny {
+            return;
+        }
+        let shared = self.clone();
+        self.runtime.spawn_blocking(move || {
+            let Ok(Some(need)) = shared.fs.cold_from(handle, offset) else { return };
+            if let Err(error) = shared.recall.ahead(need.content, need.first) {
+                log::warn!("the rest of a file that is being read can't be asked for: {error}");
+            }
+        });
+    }
+
     /// Runs `work`, which waits for the service, and hands its result to `finish`; or EINTR, if thread `tid` is
     /// interrupted first.
     pub(super) fn wait<T: Send + 'static>(

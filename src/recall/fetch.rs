@@ -26,6 +26,7 @@ use crate::catalog::ContentId;
 use crate::catalog::FileId;
 use crate::catalog::Job;
 use crate::catalog::JobState;
+use crate::catalog::now;
 use crate::service;
 use crate::service::Kind;
 use crate::service::treehash::TreeHasher;
@@ -34,7 +35,7 @@ use crate::util::crash::Point;
 use crate::util::size::MIB;
 
 /// How much is fetched in one request and verified by one hash: a power of two of MiB, so that it is a node of the tree.
-const PIECE: u64 = 64 * MIB;
+const PIECE: u64 = if cfg!(test) { MIB } else { 64 * MIB };
 /// How many pieces of one output are fetched at the same time.
 const PIECES: usize = 4;
 /// How much is written at a time.
@@ -132,7 +133,7 @@ impl Recall {
 
     fn done(&self, job: &Job) -> catalog::Result<()> {
         let Some(content) = self.catalog.content_of(job.archive.row)? else { return self.unwanted(job) };
-        self.catalog.drop_job(job.id)?;
+        self.catalog.job_done(job.id, now())?;
         crash::at(Point::RecallDone);
         let local = content.present.as_ref().map_or(content.size, |present| present.bytes(content.size));
         self.cache.insert(content.id, local);

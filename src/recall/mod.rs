@@ -15,6 +15,7 @@ mod ask;
 mod fetch;
 mod plan;
 mod poll;
+mod restore;
 mod trouble;
 
 use std::collections::HashMap;
@@ -55,6 +56,7 @@ use crate::util::rate::Rate;
 use crate::util::retry::Backoff;
 use crate::util::size::GIB;
 
+pub use restore::Estimate;
 pub use trouble::Trouble;
 use trouble::Troubles;
 
@@ -65,7 +67,8 @@ const FAILURES: usize = 1000;
 /// How many jobs [`Recall::jobs`] tells of.
 const SHOWN: usize = 100;
 /// Between tries while the service can't be reached.
-const RETRY: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
+const RETRY: Backoff =
+    Backoff { first: Duration::from_millis(if cfg!(test) { 20 } else { 1000 }), cap: Duration::from_secs(60) };
 
 /// What recalls are told when they start.
 #[derive(Clone, Debug)]
@@ -81,9 +84,14 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Windows of 1 GiB, the standard tier, no limit.
+    /// Windows of 1 GiB, the standard tier, no limit, the prices of Northern Virginia.
     fn default() -> Self {
-        Settings { window: GIB, tier: Tier::default(), budget: Budget::default(), prices: Prices::default() }
+        Settings {
+            window: GIB,
+            tier: Tier::default(),
+            budget: Budget::default(),
+            prices: Prices::built_in("us-east-1"),
+        }
     }
 }
 
@@ -205,6 +213,16 @@ impl Recall {
             rate: Rate::default(),
             troubles: Troubles::default(),
         }
+    }
+
+    /// Archives up to this many bytes are retrieved whole, larger ones in ranges of this size.
+    pub fn window(&self) -> u64 {
+        self.settings.window
+    }
+
+    /// What may be spent.
+    pub fn budget(&self) -> &Budget {
+        &self.settings.budget
     }
 
     /// Works on the queue until `stopping` says so; what is under way then goes on at the next start.
@@ -373,7 +391,7 @@ impl Recall {
 
     /// Gives a job up that no file wants any more: who waited for the bytes of one is to look what it has now.
     fn unwanted(&self, job: &Job) -> catalog::Result<()> {
-        self.catalog.drop_job(job.id)?;
+        self.catalog.job_unwanted(job.id, now())?;
         if let Some(id) = self.catalog.content_once_of(job.archive.row)? {
             self.tell(id, Event::Gone);
         }
@@ -385,7 +403,7 @@ impl Recall {
         let Some(content) = self.catalog.content_of(job.archive.row)? else { return self.unwanted(job) };
         let path = self.catalog.path(content.ino)?.unwrap_or_default();
         log::error!("the retrieval of {} failed: {reason}", String::from_utf8_lossy(&path));
-        self.catalog.drop_job(job.id)?;
+        self.catalog.job_failed(job.id, reason, now())?;
         lock(&self.failures).put(content.id, reason.to_owned());
         self.tell(content.id, Event::Failed(reason.to_owned()));
         Ok(())
@@ -411,13 +429,17 @@ impl Recall {
     /// When a job may be ready: as long after it was asked for as the last of its tier took, or as the service says that
     /// its tier takes (G23, "Archive Retrieval Options").
     fn eta_of(&self, job: &Job) -> Timestamp {
-        let usual = match job.tier {
+        crate::util::clock::add(timestamp(job.created.max(job.due)), self.takes(job.tier))
+    }
+
+    /// How long a job of a tier takes, as far as can be told.
+    pub fn takes(&self, tier: Tier) -> Duration {
+        let usual = match tier {
             Tier::Expedited => Duration::from_secs(5 * 60),
             Tier::Bulk => Duration::from_secs(12 * 3600),
             Tier::Standard => Duration::from_secs(5 * 3600),
         };
-        let took = lock(&self.took).get(&job.tier).copied().unwrap_or(usual);
-        crate::util::clock::add(timestamp(job.created.max(job.due)), took)
+        lock(&self.took).get(&tier).copied().unwrap_or(usual)
     }
 }
 

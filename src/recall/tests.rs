@@ -1,5 +1,8 @@
 //! The promises of recall, with a service in memory.
 
+mod budget;
+mod sharing;
+
 use std::os::unix::fs::FileExt;
 use std::sync::Barrier;
 
@@ -33,14 +36,17 @@ struct House {
     tmp: tempfile::TempDir,
 }
 
-fn open(tmp: tempfile::TempDir, fake: Arc<Fake>) -> House {
+fn settings() -> Settings {
+    Settings { window: WINDOW, ..Settings::default() }
+}
+
+fn open(tmp: tempfile::TempDir, fake: Arc<Fake>, settings: Settings) -> House {
     let catalog = Arc::new(Catalog::open(&tmp.path().join("catalog.db"), Duration::ZERO).expect("catalog"));
     let mode = InodeKind::Directory.bits() | 0o755;
     let new = NewInode { mode, uid: 0, gid: 0, rdev: 0, target: None, content: None };
     catalog.add_vault("v", "", new, 1).expect("vault");
     let store = Arc::new(Store::open(&tmp.path().join("store")).expect("store"));
     let cache = Arc::new(Cache::new(catalog.clone(), store.clone(), 1 << 30).expect("cache"));
-    let settings = Settings { window: WINDOW, ..Settings::default() };
     let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), settings));
     let (stop, stopping) = watch::channel(false);
     let running = tokio::spawn(recall.clone().run(stopping));
@@ -48,7 +54,11 @@ fn open(tmp: tempfile::TempDir, fake: Arc<Fake>) -> House {
 }
 
 fn house() -> House {
-    open(tempfile::tempdir().expect("temporary directory"), Fake::new(&["v"]))
+    house_with(settings())
+}
+
+fn house_with(settings: Settings) -> House {
+    open(tempfile::tempdir().expect("temporary directory"), Fake::new(&["v"]), settings)
 }
 
 fn bytes(size: u64) -> Vec<u8> {
@@ -93,7 +103,7 @@ impl House {
         let _ = self.running.await;
         let House { fake, tmp, recall, catalog, .. } = self;
         drop((recall, catalog));
-        open(tmp, fake)
+        open(tmp, fake, settings())
     }
 }
 
@@ -198,7 +208,7 @@ async fn large_archives_come_in_windows() {
     let house = house();
     let data = bytes(4 * WINDOW + 12345);
     let id = house.archive("a", &data);
-    house.recall.bring(id, WINDOW + 5, WINDOW + 9).await.expect("recalled");
+    house.recall.bring(id, WINDOW + 5, 2 * WINDOW - 1).await.expect("recalled");
     assert_eq!(house.local(id, WINDOW, 2 * WINDOW - 1), data[WINDOW as usize..2 * WINDOW as usize]);
     let content = house.catalog.content(id).expect("content");
     assert!(!content.has(0, 0) && !content.has(2 * WINDOW, 2 * WINDOW) && !content.is_local());
@@ -215,7 +225,7 @@ async fn damaged_bytes_never_reach_a_reader() {
     let data = bytes(3 * MIB);
     let (good, bad) = (house.archive("a", &data), house.archive("b", &data));
     house.fake.spoil_outputs(2);
-    house.recall.bring(good, 0, 0).await.expect("recalled");
+    house.recall.bring(good, 0, 3 * MIB - 1).await.expect("recalled");
     assert_eq!(house.local(good, 0, 3 * MIB - 1), data);
     house.fake.spoil_outputs(usize::MAX);
     let error = house.recall.bring(bad, 0, 0).await.expect_err("damaged").to_string();

@@ -270,6 +270,14 @@ impl Fake {
         self.lock().vaults.values_mut().for_each(|vault| vault.jobs.clear());
     }
 
+    /// Has all jobs be from `by` earlier than they are.
+    pub fn age_jobs(&self, by: jiff::SignedDuration) {
+        for work in self.lock().vaults.values_mut().flat_map(|vault| vault.jobs.values_mut()) {
+            work.job.created -= by;
+            work.job.completed = work.job.completed.map(|completed| completed - by);
+        }
+    }
+
     /// Whether there is an inventory of a vault; there is, unless a test says otherwise.
     pub fn set_has_inventory(&self, vault: &str, has: bool) {
         let mut state = self.lock();

@@ -278,7 +278,7 @@ pub fn month_of(day: i64) -> i64 {
 }
 
 /// The first day since 1970 of the month after the one that `day` is in.
-fn next_month(day: i64) -> i64 {
+pub fn next_month(day: i64) -> i64 {
     number(date(day).last_of_month()) + 1
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use glacierfs::control::client::Client;
-use glacierfs::control::wire::Evict;
+use glacierfs::control::wire;
 use glacierfs::control::wire::PathText;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
@@ -113,7 +113,7 @@ impl Target for Mount {
         match op {
             Op::Flush { path, wait } => self.flush(path, *wait),
             Op::Evict { path } => {
-                let evict = Evict { paths: self.text(path).to_vec(), ..Evict::default() };
+                let evict = wire::Evict { paths: self.text(path).to_vec(), ..wire::Evict::default() };
                 if let Ok(evicted) = self.runtime.block_on(self.client.evict(&evict)) {
                     self.evictions += evicted.files;
                 }
@@ -121,7 +121,8 @@ impl Target for Mount {
             Op::Restore { path } => {
                 let paths = self.text(path);
                 // A path that isn't there isn't there.
-                let _ = self.runtime.block_on(self.client.restore(&paths, None));
+                let wish = wire::Restore { paths, ..wire::Restore::default() };
+                let _ = self.runtime.block_on(self.client.restore(&wish));
             }
             Op::Restart { kill } => self.restart(*kill),
             other => return self.disk.apply(other),

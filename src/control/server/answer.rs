@@ -33,6 +33,11 @@ impl Failure {
         Failure(ErrorBody { error: message.into(), kind: ErrorKind::Invalid })
     }
 
+    /// It can't be done as things are.
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Failure(ErrorBody { error: message.into(), kind: ErrorKind::Conflict })
+    }
+
     /// The daemon failed.
     pub(super) fn internal(error: impl std::fmt::Display) -> Self {
         Failure::new(ErrorKind::Internal, &error)

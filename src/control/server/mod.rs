@@ -1,7 +1,6 @@
 //! Answers on the control socket.
 //!
-//! One handler a route, each in the file of its subject: `status`, `paths` (ls, flush, restore), `cached`
-//! (evict, pin, cache), `vaults`
+//! One handler a route, each in the file of its subject: `status`, `paths` (ls, flush), `cached` (evict, pin, cache), `restores`, `vaults`
 //! (vaults, inventory, rebuild), `import`, `trash`. They keep no state but one: who is waiting (`waits`). What walks a tree or asks the
 //! catalog much runs on a blocking thread. Whatever goes wrong is answered as JSON with a message for the person.
 
@@ -9,6 +8,8 @@ mod answer;
 mod cached;
 mod import;
 mod paths;
+mod restores;
+mod select;
 mod snapshots;
 mod status;
 mod trash;
@@ -145,7 +146,9 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/evict", post(cached::evict))
         .route("/v1/pin", post(cached::pin))
         .route("/v1/cache", get(cached::cache))
-        .route("/v1/restore", post(paths::restore))
+        .route("/v1/restore", post(restores::restore))
+        .route("/v1/restores", get(restores::list))
+        .route("/v1/restores/{id}", get(restores::one).delete(restores::cancel))
         .route("/v1/vaults", get(vaults::list).post(vaults::create))
         .route("/v1/vaults/{name}", get(vaults::describe).delete(vaults::delete))
         .route("/v1/inventory", post(vaults::inventory))

@@ -30,7 +30,6 @@ use crate::control::wire::EntryKind;
 use crate::control::wire::FileState;
 use crate::control::wire::PathText;
 use crate::control::wire::Pending;
-use crate::service::Tier;
 use crate::service::TreeHash;
 use crate::upload::Pause;
 use crate::util::clock;
@@ -240,65 +239,6 @@ fn uploaded_by(daemon: &Daemon, bytes: u64) -> Option<Timestamp> {
     let seconds = bytes as f64 / daemon.uploads.rate();
     let wait = Duration::try_from_secs_f64(seconds).ok()?;
     (bytes > 0).then(|| clock::add(Timestamp::now(), wait))
-}
-
-pub(super) async fn restore(
-    State(server): State<Arc<Server>>,
-    Body(request): Body<wire::Restore>,
-) -> Result<Json<Pending>, Failure> {
-    let tier: Option<Tier> = match &request.tier {
-        Some(text) => Some(text.parse().map_err(Failure::invalid)?),
-        None => None,
-    };
-    let daemon = server.daemon.clone();
-    let wish = Wish::Restore(request.paths.clone(), tier);
-    let anew = !server.waits.is_waiting(&wish);
-    let pending = blocking(move || restore_paths(&daemon, &request.paths, tier, anew)).await?;
-    server.waits.answered(wish);
-    Ok(Json(pending))
-}
-
-fn restore_paths(daemon: &Daemon, paths: &[PathText], tier: Option<Tier>, anew: bool) -> Result<Pending, Failure> {
-    let mut tally = Tally::default();
-    tree::visit(&daemon.catalog, paths, |files| {
-        for file in files {
-            let content = file.content;
-            if content.is_local() {
-                // What isn't archived yet is local too.
-                tally.done(fresh_size(daemon, &content, file.inode));
-                continue;
-            }
-            tally.pending(content.size, content.local_bytes());
-            // Who asks anew wants what failed to be tried again; who waits wants to hear of it.
-            let known = if anew { None } else { daemon.recall.failure(content.id) };
-            if let Some(reason) = known {
-                tally.failed(file.path, reason, false);
-                continue;
-            }
-            let under_way = if anew { None } else { daemon.recall.eta(content.id) };
-            let eta = match under_way {
-                Some(eta) => Some(eta),
-                None => match daemon.recall.restore(content.id, tier) {
-                    Ok(_) => daemon.recall.eta(content.id),
-                    Err(error) => {
-                        tally.failed(file.path, error.to_string(), false);
-                        continue;
-                    }
-                },
-            };
-            tally.0.eta = tally.0.eta.max(eta);
-        }
-        Ok(())
-    })?;
-    Ok(tally.0)
-}
-
-/// The size of a local file, which the catalog doesn't know while it is being written.
-pub(super) fn fresh_size(daemon: &Daemon, content: &Content, inode: Inode) -> u64 {
-    match content.state {
-        catalog::State::Dirty => fresh(daemon, inode).size,
-        catalog::State::Sealed | catalog::State::Archived => content.size,
-    }
 }
 
 /// Counts what is done and what isn't.

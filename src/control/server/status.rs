@@ -14,6 +14,7 @@ use super::Server;
 use super::answer::Failure;
 use super::answer::blocking;
 use crate::catalog::ContentId;
+use crate::catalog::now;
 use crate::control::wire;
 use crate::control::wire::PathText;
 use crate::recall::JobView;
@@ -73,8 +74,31 @@ fn collect(daemon: &Daemon) -> Result<wire::Status, Failure> {
             .recall
             .trouble()
             .map(|trouble| wire::Trouble { reason: trouble.reason, since: trouble.since }),
+        budget: budget(daemon)?,
+        held: held(daemon)?,
         undeletable: daemon.catalog.trash_refused()?,
     })
+}
+
+fn budget(daemon: &Daemon) -> Result<Vec<wire::BudgetLimit>, Failure> {
+    let spent = daemon.catalog.spent(now())?;
+    let limits = daemon.recall.budget().limits().into_iter();
+    let used = limits.map(|limit| {
+        let spent = spent.against(limit);
+        wire::BudgetLimit { limit: limit.to_string(), used: limit.what.show(spent), most: limit.most, spent }
+    });
+    Ok(used.collect())
+}
+
+fn held(daemon: &Daemon) -> Result<Vec<wire::Held>, Failure> {
+    let held = daemon.catalog.held_jobs(now())?.into_iter().map(|held| wire::Held {
+        reason: held.why,
+        jobs: held.jobs,
+        bytes: held.bytes,
+        // 292 years either way are within a Timestamp's range.
+        until: Timestamp::from_nanosecond(i128::from(held.until)).unwrap_or(Timestamp::MAX),
+    });
+    Ok(held.collect())
 }
 
 fn path(path: &Path) -> PathText {

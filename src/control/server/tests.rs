@@ -1,5 +1,7 @@
 //! Every route, asked by the real client over a real socket, with real parts of a mount behind it and a service in memory.
 
+mod restores;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use crate::control::wire::InventoryState;
 use crate::control::wire::JobKind;
 use crate::control::wire::JobState;
 use crate::control::wire::PathText;
+use crate::control::wire::Restore;
 use crate::fs;
 use crate::fs::Caller;
 use crate::recall;
@@ -144,6 +147,11 @@ impl House {
     }
 }
 
+/// A request for a restore of paths, all else left as it is.
+fn of(paths: &[&str]) -> Restore {
+    Restore { paths: paths.iter().map(|path| text(path)).collect(), ..Restore::default() }
+}
+
 fn text(path: &str) -> PathText {
     PathText(path.into())
 }
@@ -260,7 +268,7 @@ async fn ls_tells_the_state_of_each_file() {
     house.evict("photos/b").await.expect("evicted");
     assert_eq!(house.state("photos/b").await, FileState::Archived);
     house.fake.hold_jobs();
-    house.client.restore(&[text("photos/b")], None).await.expect("started");
+    house.client.restore(&of(&["photos/b"])).await.expect("started");
     assert_eq!(house.state("photos/b").await, FileState::Recalling);
 
     let missing = refused(house.client.ls(&text("photos/dir/none")).await);
@@ -435,66 +443,6 @@ async fn chosen_evictions() {
     assert_eq!(house.client.cache().await.expect("a report").files, 2);
 }
 
-/// Promise: a restore starts one retrieval for each file that isn't local, at the tier asked for, tells how far it is, and
-/// asked again starts nothing twice.
-#[tokio::test]
-async fn restore_brings_files_back_once() {
-    let house = house().await;
-    let data: Vec<u8> = (0..2_500_000u32).map(|i| (i % 251) as u8).collect();
-    house.write("photos/a", &data, false);
-    house.write("photos/b", b"hello", false);
-    house.flush(&[]).await;
-    house.evict("photos/a").await.expect("evicted");
-    house.write("photos/sealed", b"xyz", false);
-    house.fake.hold_jobs();
-
-    let wrong = refused(house.client.restore(&[text("")], Some("Fast".to_owned())).await);
-    assert_eq!(wrong.0, ErrorKind::Invalid);
-    assert!(wrong.1.contains("\"Fast\"") && wrong.1.contains("expedited, standard or bulk"), "{}", wrong.1);
-
-    let ask = async || house.client.restore(&[text("photos")], Some("bulk".to_owned())).await.expect("an answer");
-    let pending = ask().await;
-    assert_eq!((pending.files, pending.done_files, pending.done_bytes), (3, 2, 8));
-    assert_eq!((pending.pending_files, pending.pending_bytes), (1, data.len() as u64));
-    assert!(pending.eta.expect("an estimate") > Timestamp::now());
-    eventually("a retrieval", async || house.fake.calls(Op::RequestRetrieval) == 1).await;
-    ask().await;
-    house.client.restore(&[text("photos/a")], None).await.expect("an answer");
-    house.fake.finish_jobs();
-    eventually("the file", async || ask().await.pending_files == 0).await;
-    assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
-    assert_eq!(house.fake.all_jobs()[0].tier, Some(Tier::Bulk));
-    assert_eq!(house.state("photos/a").await, FileState::Cached);
-}
-
-/// Promise: who waits for a restore hears of a failure, once and for all, and nothing is paid for again meanwhile; who asks
-/// anew has it tried again.
-#[tokio::test]
-async fn a_failed_restore_is_told() {
-    let house = house().await;
-    house.write("photos/a", b"hello", false);
-    house.flush(&[]).await;
-    house.evict("").await.expect("evicted");
-    house.fake.fail(Op::RequestRetrieval, None, 1, When::Before, fake::error(Kind::Quota));
-    let wish = [text("photos")];
-    eventually("a failure", async || {
-        let pending = house.client.restore(&wish, None).await.expect("an answer");
-        pending.failed.first().is_some_and(|failure| {
-            let told = (failure.path.encode(), failure.reason.as_str(), failure.retrying);
-            told == ("photos/a".to_owned(), "injected: Quota", false) && pending.pending_files == 1
-        })
-    })
-    .await;
-    for _ in 0..3 {
-        house.client.restore(&wish, None).await.expect("an answer");
-    }
-    assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
-    eventually("the file", async || {
-        house.client.restore(&[text("photos/a")], None).await.expect("an answer").pending_files == 0
-    })
-    .await;
-}
-
 /// Promise: a status counts what waits, what is under way, what has failed and what comes back, with paths.
 #[tokio::test]
 async fn a_status_tells_how_it_stands() {
@@ -510,7 +458,7 @@ async fn a_status_tells_how_it_stands() {
     house.flush(&[]).await;
     house.evict("").await.expect("evicted");
     house.fake.hold_jobs();
-    house.client.restore(&[text("photos")], None).await.expect("started");
+    house.client.restore(&of(&["photos"])).await.expect("started");
     house.client.inventory("docs").await.expect("started");
     house.fake.fail(Op::Put, Some("docs"), usize::MAX, When::Before, fake::error(Kind::Unavailable));
     house.write("docs/failing", b"123", false);

@@ -12,7 +12,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::control::wire::PathText;
-use crate::service::Tier;
 
 /// Within this time after an answer the same request is the same wait. Waiting commands ask once a second.
 const SOON: Duration = Duration::from_secs(10);
@@ -22,8 +21,6 @@ const SOON: Duration = Duration::from_secs(10);
 pub(super) enum Wish {
     /// That paths are archived.
     Flush(Vec<PathText>),
-    /// That paths are local.
-    Restore(Vec<PathText>, Option<Tier>),
     /// That the inventories of all vaults are in.
     Rebuild,
 }
