@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(overflow(&mut order, &[]), [1]);
         order.reconsider_all();
         assert!(!order.has_pinned());
-        assert_eq!(overflow(&mut order, &[]), [2]);
+        assert_eq!(shrink(&mut order, 50, 1, &[]), [2]);
         assert_eq!(order.usage(), (1, 1));
     }
 
