@@ -167,6 +167,16 @@ impl Catalog {
         })
     }
 
+    /// Has a planned job asked for at another tier than it was planned for.
+    pub fn change_tier(&self, job: i64, tier: Tier) -> Result<()> {
+        self.write(|tx| {
+            forget_charge(tx, job)?;
+            tx.prepare_cached("UPDATE job SET tier = ?2 WHERE id = ?1 AND state = 0")?
+                .execute(params![job, tier.as_str()])?;
+            Ok(())
+        })
+    }
+
     /// Counts a planned job for today, before the service is asked for it. If that would pass a limit, the job is held until the limit's
     /// next period, or dropped if no restore wants it: a reader hears of it now, and doesn't wait for tomorrow.
     pub fn charge_job(&self, job: i64, terms: &Terms) -> Result<Option<Over>> {

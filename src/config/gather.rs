@@ -141,7 +141,7 @@ impl Gathered {
         gathered.derive(inputs)?;
         for setting in SETTINGS {
             if let Default::Fixed(value) = setting.default {
-                let entry = Entry { setting, values: vec![value.to_owned()], source: Source::Default };
+                let entry = Entry { setting, values: values_of(setting, value), source: Source::Default };
                 gathered.entries.entry(setting.key).or_insert(entry);
             }
         }
@@ -227,11 +227,7 @@ impl Gathered {
             let like = |s: &Setting| if underscores { s.key.replace('-', "_") } else { s.key.to_owned() };
             return Err(Error::Unknown { at: source, key: written.to_owned(), nearest: nearest(key).map(like) });
         };
-        let values = match setting.kind {
-            Kind::List => value.split(',').map(|part| part.trim().to_owned()).collect(),
-            _ => vec![value.to_owned()],
-        };
-        self.set(Entry { setting, values, source })
+        self.set(Entry { setting, values: values_of(setting, value), source })
     }
 
     fn variable(&mut self, name: &OsString, value: &OsString) -> Result<(), Error> {
@@ -329,6 +325,14 @@ impl Entry {
             value: value.to_owned(),
             allowed: self.setting.allowed,
         }
+    }
+}
+
+/// The values that a text is for a setting.
+fn values_of(setting: &Setting, text: &str) -> Vec<String> {
+    match setting.kind {
+        Kind::List => text.split(',').map(|part| part.trim().to_owned()).collect(),
+        _ => vec![text.to_owned()],
     }
 }
 

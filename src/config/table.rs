@@ -226,8 +226,19 @@ settings! {
         /// them and answers EAGAIN, "deny" answers EREMOTE, and only `glacierfs restore` recalls.
         "recall" => recall: RecallPolicy, Text, "POLICY", value::recall, Default::Fixed("wait"), "wait, queue or deny";
 
+        /// Programs, by the first 15 bytes of their names, for which nothing is recalled: they get what "deny" gives. A hint, for
+        /// indexers and thumbnailers that read everything; any program can take any name. An empty name is nobody's.
+        "recall-deny-comm" => recall_deny_comm: Vec<String>, List, "NAME", value::comm,
+            Default::Fixed("updatedb,updatedb.findut,updatedb.mlocat,updatedb.plocat,tracker-extract,tracker-miner-f,localsearch-3,\
+                            baloo_file,baloo_file_extr,recollindex,tumblerd,ffmpegthumbnail,evince-thumbnai,totem-video-thu"),
+            "the name of a program, at most 15 bytes long";
+
         /// Retrieval tier of recalls that reads start.
         "tier" => tier: Tier, Text, "TIER", value::tier, Default::Fixed("standard"), "expedited, standard or bulk";
+
+        /// Ask for an expedited retrieval at the standard tier when the service has no capacity for it, instead of asking again and
+        /// again.
+        "tier-fallback" => tier_fallback: bool, Switch, "BOOL", value::switch, Default::Fixed("false"), "true or false";
 
         /// The most that retrievals may take in a day or a month (UTC): bytes, requests or money by the table of prices. What would
         /// pass a limit isn't asked for: a read fails with EDQUOT, a restore waits for the next day or month.

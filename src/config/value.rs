@@ -108,6 +108,11 @@ pub(super) fn tier(text: &str) -> Option<Tier> {
     text.parse().ok()
 }
 
+/// A program's name as the kernel has it: at most 15 bytes. An empty one is nobody's.
+pub(super) fn comm(text: &str) -> Option<String> {
+    (text.len() <= 15 && !text.contains(['\n', '\0'])).then(|| text.to_owned())
+}
+
 pub(super) fn limit(text: &str) -> Option<Limit> {
     text.parse().ok()
 }

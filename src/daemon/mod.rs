@@ -180,6 +180,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     let settings = recall::Settings {
         window: config.recall_window,
         tier: config.tier,
+        tier_fallback: config.tier_fallback,
         budget: Budget::new(&config.budget),
         prices: prices(&config)?,
     };
@@ -225,6 +226,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
             directory_mask: config.dmask.or(config.umask),
         },
         policy: config.recall,
+        denied: config.recall_deny_comm.clone(),
         refused: Seldom::default(),
         recall_timeout: config.recall_timeout,
         stopping: stopping.clone(),

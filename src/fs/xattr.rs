@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use super::Fs;
 use super::Result;
 use super::acl::is_acl;
+use crate::catalog::ContentId;
 use crate::catalog::Ino;
 use crate::catalog::Kind;
 use crate::catalog::ROOT;
@@ -50,6 +51,16 @@ impl Fs {
     /// The rules that hold for `ino`: its own, and those of the nearest directories above that say more.
     pub fn rules(&self, ino: Ino) -> Result<Rules> {
         Ok(self.catalog.rules(ino)?)
+    }
+
+    /// The rules that hold for the file that has content `id`.
+    pub fn rules_of(&self, id: ContentId) -> Result<Rules> {
+        match self.catalog.content(id) {
+            Ok(content) => self.rules(content.ino),
+            // It has other bytes by now, which is found out elsewhere.
+            Err(crate::catalog::Error::NotFound) => Ok(Rules::default()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The names of the attributes, each with a NUL behind it, without ours.

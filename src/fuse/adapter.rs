@@ -406,7 +406,7 @@ impl fuser::Filesystem for Adapter {
             Err(error) => reply.error(errno(&error)),
         };
         if self.readers.read(fh.0, offset, u64::from(size)) {
-            self.shared.read_ahead(fh.0, offset);
+            self.shared.read_ahead(req.pid(), fh.0, offset);
         }
         match self.shared.fs.read(fh.0, offset, size as usize) {
             Err(lacking) if is_lacking(&lacking) => {

@@ -7,6 +7,8 @@
 //!
 //! **Reading ahead.** Who reads a file that isn't local from one end to the other is noticed (`ahead`), and the rest asked for.
 //!
+//! **Who waits.** By the mount's policy, a directory's, and the program's name (`policy`).
+//!
 //! **What doesn't wait.** A file opened with O_NONBLOCK; its readers are told when to come again (`poll`).
 //!
 //! **What the kernel may cache.** Names and attributes for an hour, since every change comes through it or is announced
@@ -22,6 +24,7 @@ mod leaving;
 mod listing;
 mod mount;
 mod park;
+mod policy;
 mod poll;
 mod watch;
 mod xattrs;

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::convert::Shown;
+use super::policy::Terms;
 use super::watch::Watch;
 use crate::fs::Error;
 use crate::fs::Fs;
@@ -51,8 +52,10 @@ pub struct Shared {
     pub runtime: Handle,
     /// What the kernel is shown instead of recorded owners and modes.
     pub shown: Shown,
-    /// What a request gets whose bytes aren't local.
+    /// What a request gets whose bytes aren't local, where no directory says otherwise.
     pub policy: RecallPolicy,
+    /// Names of programs for which nothing is recalled.
+    pub denied: Vec<String>,
     /// Tells of reads that the budget doesn't allow.
     pub refused: Seldom,
     /// How long a request waits for a recall at most; none: as long as it takes.
@@ -71,14 +74,14 @@ impl Shared {
         operation: impl Fn(&Fs) -> Result<T> + Send + Sync + 'static,
         finish: impl FnOnce(Result<T>) + Send + 'static,
     ) {
-        self.park_under(self.policy, tid, first, operation, finish);
+        self.park_for(tid, false, first, operation, finish);
     }
 
-    /// The same under another recall policy than the mount's.
-    pub(super) fn park_under<T: Send + 'static>(
+    /// The same for a caller who doesn't wait if it is `hasty`.
+    pub(super) fn park_for<T: Send + 'static>(
         self: &Arc<Self>,
-        policy: RecallPolicy,
         tid: u32,
+        hasty: bool,
         first: Error,
         operation: impl Fn(&Fs) -> Result<T> + Send + Sync + 'static,
         finish: impl FnOnce(Result<T>) + Send + 'static,
@@ -88,7 +91,7 @@ impl Shared {
         self.runtime.spawn(async move {
             let mut lacking = first;
             let result = loop {
-                if let Err(error) = shared.wait_for(policy, tid, lacking).await {
+                if let Err(error) = shared.wait_for(tid, hasty, lacking).await {
                     break Err(error);
                 }
                 let (fs, again) = (shared.fs.clone(), operation.clone());
@@ -104,14 +107,15 @@ impl Shared {
 
     /// Has the rest of the file behind `handle` retrieved from byte `offset` on, since somebody reads it from one end to the
     /// other. Waits for nothing.
-    pub(super) fn read_ahead(self: &Arc<Self>, handle: HandleId, offset: u64) {
-        if self.policy == RecallPolicy::Deny {
-            return;
-        }
+    pub(super) fn read_ahead(self: &Arc<Self>, tid: u32, handle: HandleId, offset: u64) {
         let shared = self.clone();
         self.runtime.spawn_blocking(move || {
             let Ok(Some(need)) = shared.fs.cold_from(handle, offset) else { return };
-            if let Err(error) = shared.recall.ahead(need.content, need.first) {
+            let Ok(terms) = shared.terms(need.content, tid, false) else { return };
+            if terms.policy == RecallPolicy::Deny {
+                return;
+            }
+            if let Err(error) = shared.recall.ahead(need.content, need.first, terms.tier) {
                 log::warn!("the rest of a file that is being read can't be asked for: {error}");
             }
         });
@@ -163,13 +167,13 @@ impl Shared {
         }
     }
 
-    /// Waits until what was `lacking` is there, as far as `policy` has it wait. In a box, so that the compiler makes it once,
+    /// Waits until what was `lacking` is there, as far as the recall policy has it wait. In a box, so that the compiler makes it once,
     /// and not once for each kind of request.
-    fn wait_for(&self, policy: RecallPolicy, tid: u32, lacking: Error) -> Waiting<'_, Result<()>> {
+    fn wait_for(&self, tid: u32, hasty: bool, lacking: Error) -> Waiting<'_, Result<()>> {
         Box::pin(async move {
             let cause = async {
                 match lacking {
-                    Error::Cold(need) => self.recalled(policy, need).await,
+                    Error::Cold(need) => self.recalled(self.terms(need.content, tid, hasty)?, need).await,
                     Error::Full(bytes) => self.fs.wait_for_room(bytes).await,
                     other => Err(other),
                 }
@@ -181,21 +185,20 @@ impl Shared {
         })
     }
 
-    /// What comes of bytes that aren't local under `policy`: nothing but an error, unless it is to wait, or they have just
-    /// come.
-    async fn recalled(&self, policy: RecallPolicy, need: Need) -> Result<()> {
+    /// What comes of bytes that aren't local: nothing but an error, unless who needs them is to wait, or they have just come.
+    async fn recalled(&self, terms: Terms, need: Need) -> Result<()> {
         let mut emptied = self.fs.emptied();
         let recalled = async {
-            let recalled = self.recall.bring(need.content, need.first, need.last);
+            let recalled = self.recall.bring(need.content, need.first, need.last, terms.tier);
             tokio::select! {
                 outcome = recalled => outcome,
                 // Perhaps this one. The file system, which holds the sender, outlives us.
                 _ = emptied.changed() => Ok(()),
             }
         };
-        let outcome = match (policy, self.recall_timeout) {
+        let outcome = match (terms.policy, self.recall_timeout) {
             (RecallPolicy::Deny, _) => return Err(Errno::EREMOTE.into()),
-            (RecallPolicy::Queue, _) => match self.recall.start(need.content, need.first, need.last) {
+            (RecallPolicy::Queue, _) => match self.recall.start(need.content, need.first, need.last, terms.tier) {
                 Ok(false) => return Err(Errno::EAGAIN.into()),
                 outcome => outcome.map(drop),
             },

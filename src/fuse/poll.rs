@@ -24,7 +24,6 @@ use crate::fs::Fs;
 use crate::fs::HandleId;
 use crate::fs::Need;
 use crate::fs::Result;
-use crate::util::recall::RecallPolicy;
 
 /// What is known of one open file.
 #[derive(Default)]
@@ -96,7 +95,8 @@ impl Polls {
         let (polls, shared) = (self.clone(), shared.clone());
         shared.runtime.clone().spawn(async move {
             // Why it failed is told to who reads again.
-            let _ = shared.recall.bring(need.content, need.first, need.last).await;
+            let tier = shared.fs.rules_of(need.content).ok().and_then(|rules| rules.tier);
+            let _ = shared.recall.bring(need.content, need.first, need.last, tier).await;
             let notifier = polls.awaited(handle);
             if let Some(Err(error)) = notifier.map(PollNotifier::notify) {
                 log::debug!("who polls a file wasn't woken: {error}");
@@ -106,14 +106,6 @@ impl Polls {
 }
 
 impl Adapter {
-    /// The recall policy for an open file that has `flags` now.
-    fn policy(&self, handle: HandleId, flags: OpenFlags) -> RecallPolicy {
-        match self.polls.doesnt_wait(handle, flags.0) {
-            false => self.shared.policy,
-            true => self.shared.policy.without_waiting(),
-        }
-    }
-
     /// Does for caller `req` with an open file, once that is possible, what couldn't be done for what it was `lacking`.
     pub(super) fn park_open<T: Send + 'static>(
         &self,
@@ -126,7 +118,8 @@ impl Adapter {
         let (handle, flags) = file;
         let (polls, shared) = (self.polls.clone(), self.shared.clone());
         let need = if let Error::Cold(need) = lacking { Some(need) } else { None };
-        self.shared.park_under(self.policy(handle, flags), req.pid(), lacking, again, move |result| {
+        let hasty = self.polls.doesnt_wait(handle, flags.0);
+        self.shared.park_for(req.pid(), hasty, lacking, again, move |result| {
             if let (Some(need), Err(Error::Errno(Errno::EAGAIN))) = (need, &result) {
                 polls.await_bytes(handle, need, &shared);
             }

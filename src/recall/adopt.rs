@@ -58,6 +58,13 @@ impl Found {
 }
 
 impl Listed {
+    /// Notes a job that the service has just accepted: its output is good for a day, whatever becomes of the bytes here.
+    pub(super) fn accepted(&mut self, job: &Job, job_id: String) {
+        let Some(vault) = self.0.get_mut(&job.vault_name) else { return };
+        let found = Found { id: job_id, range: job.first..=job.last, created: Timestamp::now(), completed: None };
+        vault.jobs.entry(job.archive.archive_id.clone()).or_default().push(found);
+    }
+
     /// Has every vault listed anew before anything is asked for in it.
     pub(super) fn forget(&mut self) {
         self.0.clear();
@@ -72,7 +79,9 @@ impl Listed {
         for job in planned {
             self.list(recall, &job.vault_name).await?;
             let found = self.0.get(&job.vault_name).and_then(|vault| vault.jobs.get(&job.archive.archive_id));
-            let Some(found) = found.and_then(|jobs| jobs.iter().find(|found| found.has(&job))) else {
+            let Some(found) =
+                found.and_then(|jobs| jobs.iter().find(|found| found.has(&job) && !recall.is_bad(&found.id)))
+            else {
                 rest.push(job);
                 continue;
             };

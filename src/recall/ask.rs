@@ -54,6 +54,11 @@ impl Recall {
                 Ok(rest) => stream::iter(rest).map(ask).buffer_unordered(REQUESTS).collect().await,
                 Err(error) => vec![Err(error.to_string())],
             };
+            for outcome in &outcomes {
+                if let Ok(Asked::Accepted(job, job_id)) = outcome {
+                    listed.accepted(job, job_id.clone());
+                }
+            }
             if let Some((tier, why)) = outcomes.iter().find_map(|outcome| outcome.as_ref().ok()?.refused()) {
                 refusals += 1;
                 self.hold(tier, why, REFUSED.wait(refusals));
@@ -94,6 +99,11 @@ impl Recall {
         }
     }
 
+    /// Whether a job is asked for at the standard tier when there is no capacity for its own.
+    fn falls_back(&self, job: &Job) -> bool {
+        self.settings.tier_fallback && job.tier == Tier::Expedited
+    }
+
     /// Starts one job. `Err` says why it must be tried again later.
     async fn ask_for(&self, job: &Job) -> Result<Asked, String> {
         let unwanted = |error: catalog::Error| error.to_string();
@@ -113,9 +123,14 @@ impl Recall {
                 self.catalog.job_accepted(job.id, &job_id).map_err(unwanted)?;
                 crash::at(Point::RecallAccepted);
                 self.accepted.notify_one();
-                Ok(Asked::Settled)
+                Ok(Asked::Accepted(Box::new(job.clone()), job_id))
             }
             Err(error) if error.kind() == Kind::Policy => Ok(Asked::Refused(job.tier, error.to_string())),
+            Err(error) if error.kind() == Kind::Capacity && self.falls_back(job) => {
+                log::warn!("{error}; it is asked for at the standard tier instead");
+                self.catalog.change_tier(job.id, Tier::Standard).map_err(unwanted)?;
+                Ok(Asked::Settled)
+            }
             Err(error) if may_pass(&error) => Err(error.to_string()),
             Err(error) => self.fail(job, &error.to_string()).map(|()| Asked::Settled).map_err(unwanted),
         }
@@ -124,7 +139,9 @@ impl Recall {
 
 /// What became of a planned job whose time had come.
 enum Asked {
-    /// The service has it, or it is off the list of what is due.
+    /// The service has it under this name.
+    Accepted(Box<Job>, String),
+    /// It is off the list of what is due.
     Settled,
     /// The account's data retrieval policy doesn't allow it now (API reference, "Set Data Retrieval Policy").
     Refused(Tier, String),
@@ -133,7 +150,7 @@ enum Asked {
 impl Asked {
     fn refused(&self) -> Option<(Tier, &str)> {
         match self {
-            Asked::Settled => None,
+            Asked::Accepted(..) | Asked::Settled => None,
             Asked::Refused(tier, why) => Some((*tier, why)),
         }
     }

@@ -77,6 +77,8 @@ pub struct Settings {
     pub window: u64,
     /// The tier of retrievals that reads start.
     pub tier: Tier,
+    /// Whether a retrieval is asked for at the standard tier when there is no capacity for an expedited one.
+    pub tier_fallback: bool,
     /// What may be spent on retrievals.
     pub budget: Budget,
     /// What they cost.
@@ -89,6 +91,7 @@ impl Default for Settings {
         Settings {
             window: GIB,
             tier: Tier::default(),
+            tier_fallback: false,
             budget: Budget::default(),
             prices: Prices::built_in("us-east-1"),
         }
@@ -175,6 +178,8 @@ pub struct Recall {
     settings: Settings,
     waiters: Mutex<HashMap<ContentId, watch::Sender<Event>>>,
     failures: Mutex<LruCache<ContentId, String>>,
+    /// Jobs of the service that were no use, so that they aren't relied on again.
+    bad: Mutex<LruCache<String, ()>>,
     /// Jobs whose output is being fetched, with the bytes so far.
     fetching: Mutex<HashMap<i64, Arc<AtomicU64>>>,
     /// How long jobs took lately, by tier.
@@ -204,6 +209,7 @@ impl Recall {
             settings,
             waiters: Mutex::default(),
             failures: Mutex::new(LruCache::new(NonZeroUsize::new(FAILURES).unwrap_or(NonZeroUsize::MIN))),
+            bad: Mutex::new(LruCache::new(NonZeroUsize::new(FAILURES).unwrap_or(NonZeroUsize::MIN))),
             fetching: Mutex::default(),
             took: Mutex::default(),
             requests: Semaphore::new(REQUESTS),
@@ -237,15 +243,16 @@ impl Recall {
     }
 
     /// Waits until the bytes `first..=last` of content `id` are local, having them retrieved if need be. Whoever drops this
-    /// future stops waiting; the recall goes on.
+    /// future stops waiting; the recall goes on. What is asked for anew is asked for at `tier` (`None`: that of reads).
     ///
     /// # Errors
     /// [`Error`], when there is no hope any more. The next call tries anew.
-    pub async fn bring(&self, id: ContentId, first: u64, last: u64) -> Result<(), Error> {
+    pub async fn bring(&self, id: ContentId, first: u64, last: u64, tier: Option<Tier>) -> Result<(), Error> {
+        let tier = tier.unwrap_or(self.settings.tier);
         let mut waiter = Waiter { recall: self, id, events: self.subscribe(id) };
         loop {
             waiter.events.mark_unchanged();
-            if self.request(id, first, last, self.settings.tier)? {
+            if self.request(id, first, last, tier)? {
                 return Ok(());
             }
             // The sender stays as long as there is a waiter.
@@ -265,9 +272,9 @@ impl Recall {
     ///
     /// # Errors
     /// [`Error`], also why the last retrieval failed: who only ever asks would never hear of it. A new one is started then.
-    pub fn start(&self, id: ContentId, first: u64, last: u64) -> Result<bool, Error> {
+    pub fn start(&self, id: ContentId, first: u64, last: u64, tier: Option<Tier>) -> Result<bool, Error> {
         let failure = self.failure(id);
-        match (self.request(id, first, last, self.settings.tier)?, failure) {
+        match (self.request(id, first, last, tier.unwrap_or(self.settings.tier))?, failure) {
             (false, Some(reason)) => Err(Error::Failed(reason)),
             (local, _) => Ok(local),
         }
@@ -325,10 +332,11 @@ impl Recall {
     ///
     /// # Errors
     /// The catalog's.
-    pub fn ahead(&self, id: ContentId, first: u64) -> Result<(), Error> {
+    pub fn ahead(&self, id: ContentId, first: u64, tier: Option<Tier>) -> Result<(), Error> {
+        let tier = tier.unwrap_or(self.settings.tier);
         let last = self.catalog.content(id)?.size.saturating_sub(1);
         if first <= last
-            && let Planned::Over(over) = self.plan(id, (first, last), self.settings.tier, true)?
+            && let Planned::Over(over) = self.plan(id, (first, last), tier, true)?
         {
             log::info!(
                 "the rest of content {id:016x}, which is read from one end to the other, isn't asked for yet: {over}"
@@ -398,8 +406,21 @@ impl Recall {
         Ok(())
     }
 
+    /// Notes that a job of the service won't bring what was wanted of it.
+    fn is_no_use(&self, job: &Job) {
+        if let Some(job_id) = &job.job_id {
+            lock(&self.bad).put(job_id.clone(), ());
+        }
+    }
+
+    /// Whether a job of the service was no use before.
+    fn is_bad(&self, job_id: &str) -> bool {
+        lock(&self.bad).contains(job_id)
+    }
+
     /// Gives a job up for good.
     fn fail(&self, job: &Job, reason: &str) -> catalog::Result<()> {
+        self.is_no_use(job);
         let Some(content) = self.catalog.content_of(job.archive.row)? else { return self.unwanted(job) };
         let path = self.catalog.path(content.ino)?.unwrap_or_default();
         log::error!("the retrieval of {} failed: {reason}", String::from_utf8_lossy(&path));

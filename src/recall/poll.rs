@@ -162,6 +162,7 @@ impl Recall {
 
     /// Has a job that the service has forgotten asked for again.
     pub(super) fn lost(&self, job: &Job) -> catalog::Result<()> {
+        self.is_no_use(job);
         self.with_terms(|terms| self.catalog.job_lost(job.id, terms))?;
         self.planned.notify_one();
         Ok(())

@@ -116,7 +116,7 @@ async fn many_readers_cause_one_job() {
     let mut readers = JoinSet::new();
     for n in 0..100 {
         let recall = house.recall.clone();
-        readers.spawn(async move { recall.bring(id, n * 1000, n * 1000 + 999).await });
+        readers.spawn(async move { recall.bring(id, n * 1000, n * 1000 + 999, None).await });
     }
     for outcome in readers.join_all().await {
         outcome.expect("recalled");
@@ -163,13 +163,13 @@ async fn a_vault_that_is_gone() {
     let house = house();
     house.fake.fail(Op::Jobs, Some("v"), usize::MAX, When::Before, fake::error(Kind::VaultMissing));
     let id = house.archive("a", &bytes(1000));
-    house.recall.bring(id, 0, 999).await.expect("recalled");
+    house.recall.bring(id, 0, 999, None).await.expect("recalled");
     let id = house.archive("b", &bytes(1000));
     house.fake.fail(Op::RequestRetrieval, Some("v"), 1, When::Before, fake::error(Kind::VaultMissing));
-    let error = house.recall.bring(id, 0, 999).await.expect_err("gone").to_string();
+    let error = house.recall.bring(id, 0, 999, None).await.expect_err("gone").to_string();
     assert!(error.contains("VaultMissing"), "{error}");
     house.fake.fail(Op::Job, Some("v"), 1, When::Before, fake::error(Kind::VaultMissing));
-    let error = house.recall.bring(id, 0, 999).await.expect_err("gone").to_string();
+    let error = house.recall.bring(id, 0, 999, None).await.expect_err("gone").to_string();
     assert!(error.contains("VaultMissing"), "{error}");
     assert!(house.recall.trouble().is_none());
 }
@@ -195,7 +195,7 @@ async fn credentials_that_are_wrong_for_a_while() {
             }
         }
     });
-    house.recall.bring(id, 0, 999).await.expect("recalled in the end");
+    house.recall.bring(id, 0, 999, None).await.expect("recalled in the end");
     told.await.expect("told of each");
     assert_eq!(house.local(id, 0, 999), bytes(1000));
     assert!(house.recall.trouble().is_none());
@@ -208,11 +208,11 @@ async fn large_archives_come_in_windows() {
     let house = house();
     let data = bytes(4 * WINDOW + 12345);
     let id = house.archive("a", &data);
-    house.recall.bring(id, WINDOW + 5, 2 * WINDOW - 1).await.expect("recalled");
+    house.recall.bring(id, WINDOW + 5, 2 * WINDOW - 1, None).await.expect("recalled");
     assert_eq!(house.local(id, WINDOW, 2 * WINDOW - 1), data[WINDOW as usize..2 * WINDOW as usize]);
     let content = house.catalog.content(id).expect("content");
     assert!(!content.has(0, 0) && !content.has(2 * WINDOW, 2 * WINDOW) && !content.is_local());
-    house.recall.bring(id, 0, data.len() as u64 - 1).await.expect("recalled");
+    house.recall.bring(id, 0, data.len() as u64 - 1, None).await.expect("recalled");
     assert_eq!(house.local(id, 0, data.len() as u64 - 1), data);
     assert!(house.catalog.content(id).expect("content").is_local());
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 5);
@@ -225,15 +225,15 @@ async fn damaged_bytes_never_reach_a_reader() {
     let data = bytes(3 * MIB);
     let (good, bad) = (house.archive("a", &data), house.archive("b", &data));
     house.fake.spoil_outputs(2);
-    house.recall.bring(good, 0, 3 * MIB - 1).await.expect("recalled");
+    house.recall.bring(good, 0, 3 * MIB - 1, None).await.expect("recalled");
     assert_eq!(house.local(good, 0, 3 * MIB - 1), data);
     house.fake.spoil_outputs(usize::MAX);
-    let error = house.recall.bring(bad, 0, 0).await.expect_err("damaged").to_string();
+    let error = house.recall.bring(bad, 0, 0, None).await.expect_err("damaged").to_string();
     assert!(error.contains("another tree hash"), "{error}");
     assert!(!house.catalog.content(bad).expect("content").has(0, 0));
     assert_eq!(house.recall.failure(bad), Some(error));
     house.fake.heal();
-    house.recall.bring(bad, 0, 0).await.expect("the next read tries anew");
+    house.recall.bring(bad, 0, 0, None).await.expect("the next read tries anew");
     assert_eq!(house.recall.failure(bad), None);
 }
 
@@ -244,7 +244,7 @@ async fn broken_connections_are_tried_again() {
     let data = bytes(MIB);
     let id = house.archive("a", &data);
     house.fake.cut_outputs(1);
-    house.recall.bring(id, 0, 0).await.expect("recalled");
+    house.recall.bring(id, 0, 0, None).await.expect("recalled");
     assert_eq!(house.local(id, 0, MIB - 1), data);
 }
 
@@ -256,7 +256,7 @@ async fn jobs_survive_a_restart() {
     let data = bytes(1000);
     let (noted, unnoted) = (house.archive("a", &data), house.archive("b", &data));
     house.fake.hold_jobs();
-    assert!(!house.recall.start(noted, 0, 0).expect("a planned job"));
+    assert!(!house.recall.start(noted, 0, 0, None).expect("a planned job"));
     let accepted = async |house: &House, n: usize| {
         let wait = async {
             while house.catalog.jobs(JobState::Accepted, 9, &|_| false).expect("jobs").len() < n {
@@ -267,7 +267,7 @@ async fn jobs_survive_a_restart() {
     };
     accepted(&house, 1).await;
     house.fake.fail(Op::RequestRetrieval, None, 1, When::After, fake::error(Kind::Unavailable));
-    assert!(!house.recall.start(unnoted, 0, 0).expect("a planned job"));
+    assert!(!house.recall.start(unnoted, 0, 0, None).expect("a planned job"));
     while house.fake.calls(Op::RequestRetrieval) < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -275,7 +275,7 @@ async fn jobs_survive_a_restart() {
     accepted(&house, 2).await;
     house.fake.finish_jobs();
     for id in [noted, unnoted] {
-        house.recall.bring(id, 0, 0).await.expect("recalled");
+        house.recall.bring(id, 0, 0, None).await.expect("recalled");
         assert_eq!(house.local(id, 0, 999), data);
     }
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 2);
@@ -289,7 +289,7 @@ async fn lost_and_failed_jobs() {
     let id = house.archive("a", &data);
     house.fake.hold_jobs();
     let recall = house.recall.clone();
-    let reader = tokio::spawn(async move { recall.bring(id, 0, 0).await });
+    let reader = tokio::spawn(async move { recall.bring(id, 0, 0, None).await });
     while house.fake.all_jobs().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -301,7 +301,7 @@ async fn lost_and_failed_jobs() {
     let error = reader.await.expect("no panic").expect_err("failed").to_string();
     assert!(error.contains("fell off the shelf"), "{error}");
     house.fake.finish_jobs();
-    house.recall.bring(id, 0, 0).await.expect("the next read tries anew");
+    house.recall.bring(id, 0, 0, None).await.expect("the next read tries anew");
 }
 
 /// Promise: whoever stops waiting leaves nothing behind, and the recall goes on.
@@ -311,11 +311,11 @@ async fn waiting_can_be_given_up() {
     let data = bytes(1000);
     let id = house.archive("a", &data);
     house.fake.hold_jobs();
-    let waited = tokio::time::timeout(Duration::from_millis(50), house.recall.bring(id, 0, 0)).await;
+    let waited = tokio::time::timeout(Duration::from_millis(50), house.recall.bring(id, 0, 0, None)).await;
     assert!(waited.is_err());
     assert!(lock(&house.recall.waiters).is_empty());
     house.fake.finish_jobs();
-    house.recall.bring(id, 0, 0).await.expect("recalled");
+    house.recall.bring(id, 0, 0, None).await.expect("recalled");
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
 }
 
@@ -327,7 +327,7 @@ async fn other_bytes_meanwhile_leave_nobody_waiting() {
         let id = house.archive("a", &bytes(1000));
         let held = house.fake.hold(op);
         let recall = house.recall.clone();
-        let reader = tokio::spawn(async move { recall.bring(id, 0, 999).await });
+        let reader = tokio::spawn(async move { recall.bring(id, 0, 999, None).await });
         held.reached(1).await;
         let ino = house.catalog.content(id).expect("content").ino;
         house.catalog.begin_write(ino, id + 1, catalog::Start::Empty, 1).expect("a write");
@@ -346,7 +346,7 @@ async fn eviction_meanwhile_leaves_nobody_waiting() {
     let id = house.archive("a", &data);
     let held = house.fake.hold(Op::Fetch);
     let recall = house.recall.clone();
-    let reader = tokio::spawn(async move { recall.bring(id, 0, 999).await });
+    let reader = tokio::spawn(async move { recall.bring(id, 0, 999, None).await });
     held.reached(1).await;
     assert!(house.cache.evict(id).expect("evict"));
     drop(held);

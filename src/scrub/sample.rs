@@ -59,7 +59,7 @@ impl Scrub {
 
     async fn look_at(self: Arc<Self>, what: &What, cold: Cold) -> Result<(), String> {
         let id: ContentId = cold.id;
-        let brought = self.recall.bring(id, 0, cold.size.saturating_sub(1)).await;
+        let brought = self.recall.bring(id, 0, cold.size.saturating_sub(1), None).await;
         if brought.as_ref().is_err_and(crate::recall::Error::is_gone) {
             return Ok(());
         }

@@ -205,7 +205,8 @@ impl Drop for Held {
 
 /// An error of this kind, as retryable as such errors usually are.
 pub fn error(kind: Kind) -> Error {
-    let retryable = matches!(kind, Kind::Unavailable | Kind::ClockSkew | Kind::NotReady | Kind::Corrupt);
+    let retryable =
+        matches!(kind, Kind::Unavailable | Kind::ClockSkew | Kind::NotReady | Kind::Corrupt | Kind::Capacity);
     Error::new(kind, retryable, format!("injected: {kind:?}"))
 }
 

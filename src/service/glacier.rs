@@ -75,6 +75,7 @@ fn kind(error: &client::Error) -> Kind {
         ErrorCode::AccessDenied | ErrorCode::NoLongerSupported => Kind::AccessDenied,
         ErrorCode::LimitExceeded => Kind::Quota,
         ErrorCode::PolicyEnforced => Kind::Policy,
+        ErrorCode::InsufficientCapacity => Kind::Capacity,
         _ if service.is_retryable() => Kind::Unavailable,
         _ if service.status == 401 || service.status == 403 => Kind::AccessDenied,
         _ => Kind::Invalid,

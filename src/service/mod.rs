@@ -64,6 +64,8 @@ pub enum Kind {
     ClockSkew,
     /// A limit of the account forbids it.
     Quota,
+    /// There is no capacity for a retrieval at this tier now; at a slower one there is.
+    Capacity,
     /// The account's data retrieval policy doesn't allow it now.
     Policy,
     /// The job isn't done yet.

@@ -158,7 +158,7 @@ impl Snapshots {
     async fn recalled(&self, snapshot: &OwnFile) -> Result<File, Unusable> {
         let id: ContentId = snapshot.content.id;
         loop {
-            self.recall.bring(id, 0, snapshot.content.size.saturating_sub(1)).await?;
+            self.recall.bring(id, 0, snapshot.content.size.saturating_sub(1), None).await?;
             // None when it was evicted just now.
             let Some(file) = self.catalog.content(id)?.file else { continue };
             let opened =

@@ -137,7 +137,7 @@ async fn there_and_back(kind: &'static str, fault: Value, seed: u64) {
     join_all(files.iter().map(async |(id, data)| {
         loop {
             let brought =
-                tokio::time::timeout_at(within.into(), mount.recall.bring(*id, 0, data.len() as u64 - 1)).await;
+                tokio::time::timeout_at(within.into(), mount.recall.bring(*id, 0, data.len() as u64 - 1, None)).await;
             match brought
                 .unwrap_or_else(|_| panic!("{kind}: not recalled in time; under way: {:?}", mount.recall.jobs()))
             {

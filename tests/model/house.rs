@@ -133,7 +133,7 @@ impl House {
         loop {
             match operation(self.fs()) {
                 Err(Error::Cold(need)) => {
-                    let brought = self.live().recall.bring(need.content, need.first, need.last);
+                    let brought = self.live().recall.bring(need.content, need.first, need.last, None);
                     self.runtime.block_on(brought).expect("the fake service brings everything");
                 }
                 other => return other.map_err(|error| error.errno() as i32),

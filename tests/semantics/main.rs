@@ -6,6 +6,7 @@ mod deleting;
 mod losing;
 mod posix;
 mod reading;
+mod recalling;
 #[path = "../support/mod.rs"]
 mod support;
 mod telling;

@@ -57,13 +57,13 @@ fn local_files() {
 #[test]
 fn cold_files() {
     let place = mounted_with(&["--retrieval-delay", "all=1s"]);
+    fs::write(place.path("mnt/v/first"), "cold").expect("a file");
     fs::write(place.path("mnt/v/f"), "cold").expect("a file");
     chill(&place);
     let begin = Instant::now();
-    assert_eq!(fs::read_to_string(place.path("mnt/v/f")).expect("read"), "cold");
+    assert_eq!(fs::read_to_string(place.path("mnt/v/first")).expect("read"), "cold");
     assert!(begin.elapsed() >= Duration::from_secs(1), "after {:?}", begin.elapsed());
 
-    chill(&place);
     remount(&place, &["--retrieval-delay", "all=1h", "--recall-timeout", "1s"]);
     fails(fs::read(place.path("mnt/v/f")), Errno::ETIMEDOUT);
     assert_eq!(jobs(&place), 1, "it goes on");
@@ -110,6 +110,7 @@ fn once_only() {
     let data = bytes(6 << 20);
     fs::write(place.path("mnt/v/large"), &data).expect("a file");
     fs::write(place.path("mnt/v/small"), &data[..1 << 20]).expect("a file");
+    fs::write(place.path("mnt/v/later"), &data[..1000]).expect("a file");
     chill(&place);
     let mut piece = [0; 10];
     File::open(place.path("mnt/v/large")).and_then(|file| file.read_exact_at(&mut piece, 3 << 20)).expect("read");
@@ -131,13 +132,14 @@ fn once_only() {
         assert!(reader.join().expect("a reader").expect("read") == data[..1 << 20]);
     }
 
-    // One that is under way is found again by the next daemon.
+    // An output lasts for a day, whatever becomes of the bytes here.
     place.ok(&["evict", &place.text("mnt/v/small")]);
     remount(&place, &["--retrieval-delay", "all=1h"]);
-    let _ = std::thread::spawn({
-        let path = path.clone();
-        move || fs::read(path)
-    });
+    assert!(fs::read(&path).expect("read again") == data[..1 << 20]);
+
+    // One that is under way is found again by the next daemon.
+    let later = place.path("mnt/v/later");
+    let _ = std::thread::spawn(move || fs::read(later));
     until("the job", || place.status()["jobs"][0]["id"].as_str().is_some_and(|id| !id.is_empty()));
     let before = place.status()["jobs"][0]["id"].clone();
     assert_ne!(before, job);

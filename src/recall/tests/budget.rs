@@ -24,7 +24,7 @@ async fn readers_who_come_at_once_stay_within_the_budget() {
     let mut readers = JoinSet::new();
     for id in ids {
         let recall = house.recall.clone();
-        readers.spawn(async move { recall.bring(id, 0, 999).await });
+        readers.spawn(async move { recall.bring(id, 0, 999, None).await });
     }
     let (brought, refused): (Vec<_>, Vec<_>) = readers.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!((brought.len(), refused.len()), (10, 190));
@@ -44,12 +44,12 @@ async fn only_what_is_asked_for_is_counted() {
     let house = house();
     let id = house.archive("a", &bytes(1000));
     for _ in 0..3 {
-        house.recall.bring(id, 0, 999).await.expect("recalled");
+        house.recall.bring(id, 0, 999, None).await.expect("recalled");
     }
     assert_eq!(house.recall.spent().expect("spent").day.requests, 1);
     house.fake.fail(Op::RequestRetrieval, None, 1, When::Before, fake::error(Kind::AccessDenied));
     let refused = house.archive("b", &bytes(1000));
-    house.recall.bring(refused, 0, 999).await.expect_err("refused");
+    house.recall.bring(refused, 0, 999, None).await.expect_err("refused");
     let spent = house.recall.spent().expect("spent");
     assert_eq!((spent.day.requests, spent.day.bytes), (1, 1000));
 }
@@ -59,10 +59,10 @@ async fn only_what_is_asked_for_is_counted() {
 async fn reading_ahead_stays_within_the_budget() {
     let house = house_with(Settings { budget: limits(&["3requests/day"]), ..settings() });
     let id = house.archive("a", &bytes(5 * WINDOW));
-    house.recall.bring(id, 0, 0).await.expect("recalled");
-    house.recall.ahead(id, WINDOW).expect("asked for");
-    house.recall.bring(id, WINDOW, 3 * WINDOW - 1).await.expect("was asked for ahead");
-    assert!(matches!(house.recall.bring(id, 3 * WINDOW, 3 * WINDOW).await, Err(Error::Over(_))));
+    house.recall.bring(id, 0, 0, None).await.expect("recalled");
+    house.recall.ahead(id, WINDOW, None).expect("asked for");
+    house.recall.bring(id, WINDOW, 3 * WINDOW - 1, None).await.expect("was asked for ahead");
+    assert!(matches!(house.recall.bring(id, 3 * WINDOW, 3 * WINDOW, None).await, Err(Error::Over(_))));
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 3);
 }
 
@@ -72,7 +72,7 @@ async fn the_accounts_policy_holds_recalls() {
     let house = house();
     house.fake.fail(Op::RequestRetrieval, None, 1, When::Before, fake::error(Kind::Policy));
     let id = house.archive("a", &bytes(1000));
-    assert!(!house.recall.start(id, 0, 999).expect("planned"));
+    assert!(!house.recall.start(id, 0, 999, None).expect("planned"));
     let held = async || {
         loop {
             let held = house.catalog.held_jobs(now()).expect("held");
@@ -89,10 +89,26 @@ async fn the_accounts_policy_holds_recalls() {
     // As if its time had come.
     house.catalog.hold_jobs(Tier::Standard, i64::MAX, "later").expect("held");
     assert_eq!(house.catalog.next_job_due().expect("due"), Some(i64::MAX));
-    assert!(!house.recall.start(id, 0, 999).expect("planned"), "it is on its way still");
+    assert!(!house.recall.start(id, 0, 999, None).expect("planned"), "it is on its way still");
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
     let spent = house.recall.spent().expect("spent");
     assert_eq!(spent.day.requests, 1);
+}
+
+/// Promise: an expedited retrieval for which there is no capacity is asked for at the standard tier, if that is allowed, and
+/// counted as one; otherwise it is asked for again as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_without_capacity() {
+    for tier_fallback in [true, false] {
+        let house = house_with(Settings { tier: Tier::Expedited, tier_fallback, ..settings() });
+        house.fake.fail(Op::RequestRetrieval, None, 1, When::Before, fake::error(Kind::Capacity));
+        let id = house.archive("a", &bytes(1000));
+        house.recall.bring(id, 0, 999, None).await.expect("recalled");
+        let tier = if tier_fallback { Tier::Standard } else { Tier::Expedited };
+        assert_eq!(house.fake.all_jobs()[0].tier, Some(tier));
+        let spent = house.recall.spent().expect("spent").day;
+        assert_eq!((spent.requests, spent.cost), (1, settings().prices.retrieval(tier, 1000)));
+    }
 }
 
 /// A price that shows which tier and size it is of.

@@ -22,11 +22,11 @@ async fn jobs_of_another_machine_are_shared() {
     // A second half, say, of which a window is wanted here.
     house.fake.request_retrieval("v", &archive, Some(2 * WINDOW..=4 * WINDOW - 1), Tier::Bulk).await.expect("a job");
     house.fake.age_jobs(SignedDuration::from_hours(1));
-    house.recall.bring(id, 3 * WINDOW, 4 * WINDOW - 1).await.expect("recalled");
+    house.recall.bring(id, 3 * WINDOW, 4 * WINDOW - 1, None).await.expect("recalled");
     assert_eq!(house.local(id, 3 * WINDOW, 4 * WINDOW - 1), data[3 * WINDOW as usize..4 * WINDOW as usize]);
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 1);
     assert_eq!(house.recall.spent().expect("spent").day.requests, 0);
-    house.recall.bring(id, 0, data.len() as u64 - 1).await.expect("recalled");
+    house.recall.bring(id, 0, data.len() as u64 - 1, None).await.expect("recalled");
     assert_eq!(house.local(id, 0, data.len() as u64 - 1), data);
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 4, "two windows and the end weren't on their way");
 }
@@ -41,7 +41,7 @@ async fn outputs_that_are_no_use_are_not_shared() {
         let archive = house.catalog.content(id).expect("content").archive.expect("archive").archive_id;
         house.fake.request_retrieval("v", &archive, Some(range), Tier::Bulk).await.expect("a job");
         house.fake.age_jobs(SignedDuration::from_hours(age));
-        house.recall.bring(id, WINDOW, WINDOW).await.expect("recalled");
+        house.recall.bring(id, WINDOW, WINDOW, None).await.expect("recalled");
         assert_eq!(house.fake.calls(Op::RequestRetrieval), 2);
     }
 }
@@ -93,7 +93,7 @@ async fn no_byte_is_retrieved_twice() {
             let held = house.fake.hold(Op::Fetch);
             let recall = house.recall.clone();
             let id = *id;
-            let reader = tokio::spawn(async move { recall.bring(id, first, last).await });
+            let reader = tokio::spawn(async move { recall.bring(id, first, last, None).await });
             if !house.catalog.content(id).expect("content").has(first, last) {
                 held.reached(1).await;
                 held.let_pass(1);
@@ -104,7 +104,7 @@ async fn no_byte_is_retrieved_twice() {
             drop(held);
             reader.await.expect("no panic").expect("recalled");
         } else {
-            house.recall.bring(*id, first, last).await.expect("recalled");
+            house.recall.bring(*id, first, last, None).await.expect("recalled");
         }
         assert_eq!(house.local(*id, first, last), data[first as usize..=last as usize], "step {step}");
         // What was asked for in this step.

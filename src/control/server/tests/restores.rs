@@ -152,7 +152,7 @@ async fn readers_come_first() {
     let id = house.client.restore(&slow).await.expect("an answer").id.expect("a restore");
     for name in ["photos/0", "photos/1"] {
         let inode = house.daemon.catalog.inode(house.ino(name)).expect("an inode");
-        house.daemon.recall.bring(inode.content.expect("a content"), 0, 999).await.expect("recalled");
+        house.daemon.recall.bring(inode.content.expect("a content"), 0, 999, None).await.expect("recalled");
     }
     assert_eq!(house.ended(id).await.done_files, 2);
     assert_eq!(house.fake.calls(Op::RequestRetrieval), 2);
