@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::util::budget::Budget;
+use crate::util::money::Money;
+use crate::util::tier::Tier;
 
 fn open(dir: &Path) -> Catalog {
     Catalog::open(&dir.join("catalog.db"), Duration::from_secs(0)).expect("a new catalog opens")
@@ -647,6 +650,36 @@ fn version_1_is_migrated() {
     assert!(inos.iter().all(|ino| *ino < fresh.ino), "no number is given out twice");
     drop(catalog);
     assert_eq!(open(tmp.path()).trash_due(i64::MAX, 9).expect("trash").len(), 2);
+}
+
+/// Promise: a catalog of version 2 becomes one of the current version: what is cached has a time of use, and retrievals that were asked
+/// for go on as readers' wishes that are due, and are counted before the service is asked.
+#[test]
+fn version_2_is_migrated() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let sample = include_str!("../../tests/data/catalog-v2.sql");
+    Connection::open(tmp.path().join("catalog.db")).and_then(|conn| conn.execute_batch(sample)).expect("the sample");
+    let catalog = open(tmp.path());
+    assert!(tmp.path().join("catalog.db.v2").exists(), "a copy is kept");
+    assert_eq!(catalog.cached(None, 9).expect("cached").len(), 2);
+    let due = catalog.due_jobs(now(), 9).expect("jobs");
+    let told: Vec<_> =
+        due.iter().map(|job| (job.archive.archive_id.as_str(), job.first, job.base, job.last, job.tier)).collect();
+    assert_eq!(told, [("archive-kept", 0, 0, 9, Tier::Bulk)]);
+    for (state, archive, job_id) in
+        [(JobState::Accepted, "archive-again-old", "job-a"), (JobState::Ready, "archive-gone", "job-b")]
+    {
+        let jobs = catalog.jobs(state, 9, &|_| false).expect("jobs");
+        assert_eq!((jobs.len(), jobs[0].archive.archive_id.as_str()), (1, archive));
+        assert_eq!(jobs[0].job_id.as_deref(), Some(job_id));
+    }
+    assert_eq!(catalog.spent(now()).expect("spent").month.requests, 0);
+    let (ranges, budget) = (|_, _: (u64, u64), _: &dyn Fn(u64) -> bool| Vec::new(), Budget::default());
+    let terms = Terms { ranges: &ranges, price: &|_, bytes| Money(bytes), budget: &budget, now: now() };
+    assert_eq!(catalog.charge_job(due[0].id, &terms).expect("counted"), None);
+    let spent = catalog.spent(now()).expect("spent").day;
+    assert_eq!((spent.requests, spent.bytes, spent.cost), (1, 10, Money(10)));
+    assert!(catalog.restores().expect("restores").is_empty());
 }
 
 /// Promise: a tree that is deleted comes back as it was: modes, owners, times, attributes, targets, all hard links; with the
