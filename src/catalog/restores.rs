@@ -270,11 +270,17 @@ impl Catalog {
             let rows = statement.query_map([], |row| row.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })?;
-        for id in &ids {
-            while self.write(|tx| take_items(tx, *id))? {}
-            self.write(|tx| Ok(tx.prepare_cached("DELETE FROM restore WHERE id = ?1")?.execute([id])?))?;
-        }
+        ids.iter().try_for_each(|id| self.drop_restore(*id))?;
         Ok(ids.len())
+    }
+
+    /// Takes away restore `id`, with what only it wants and the service wasn't asked for.
+    pub fn drop_restore(&self, id: i64) -> Result<()> {
+        while self.write(|tx| take_items(tx, id))? {}
+        self.write(|tx| {
+            tx.prepare_cached("DELETE FROM restore WHERE id = ?1")?.execute([id])?;
+            Ok(())
+        })
     }
 
     /// Forgets a job whose output is here, and the items that it was the last job of.
@@ -403,3 +409,6 @@ fn take_items(tx: &Connection, restore: i64) -> Result<bool> {
     }
     Ok(!items.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod interrupts;
 mod kills;
 mod polls;
 mod rebuild;
+mod restores;
 mod set_ids;
 mod snapshots;
 #[path = "../support/mod.rs"]

@@ -107,10 +107,14 @@ fn plan(daemon: &Daemon, request: &wire::Restore) -> Result<RestorePlan, Failure
         }
     });
     let due = restore.as_ref().map_or_else(|| paced(request.rate, estimate.bytes), |restore| timestamp(restore.due));
-    if let Some(restore) = restore {
-        // One that was cut short, by a pattern that matches nothing say, has nothing to do.
-        recall.go_on(&restore)?;
-        plan.id = (restore.files > 0).then_some(restore.id);
+    match restore {
+        // One that has nothing to do, or of which not all could be planned, was never there.
+        Some(restore) if planned.is_err() || restore.files == 0 => recall.give_up(&restore)?,
+        Some(restore) => {
+            recall.go_on(&restore)?;
+            plan.id = Some(restore.id);
+        }
+        None => {}
     }
     planned?;
     plan.files = estimate.files;

@@ -56,6 +56,7 @@ async fn files_come_back_once() {
     assert_eq!(house.fake.all_jobs()[0].tier, Some(Tier::Bulk));
     assert_eq!(house.state("photos/a").await, FileState::Cached);
     assert_eq!(house.client.restore(&of(&["photos/a"])).await.expect("an answer").id, None, "it is local");
+    assert_eq!(house.client.restores().await.expect("restores").len(), 2, "what has nothing to do isn't one");
 }
 
 /// Promise: a restore tells which files have failed and why, and has ended then; another tries them again.
@@ -179,6 +180,7 @@ async fn patterns_and_times() {
     assert_eq!(count(&["photos/{a,b}.*", "docs"]).await, 3);
     let none = refused(house.client.restore(&of(&["photos/*.gif"])).await);
     assert_eq!(none, (ErrorKind::NotFound, "no file matches".to_owned()));
+    assert_eq!(house.client.restores().await.expect("restores"), [], "what was refused isn't one");
     assert_eq!(refused(house.client.restore(&of(&["photos/[a"])).await).0, ErrorKind::Invalid);
     assert_eq!(refused(house.client.restore(&of(&["photos/none"])).await).0, ErrorKind::NotFound);
     let since = |newer| Restore { newer: Some(newer), dry_run: true, ..of(&["photos"]) };
