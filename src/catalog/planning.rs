@@ -196,7 +196,8 @@ impl Catalog {
             if let Some(over) = budget::charge(tx, terms.budget, amount, terms.now)? {
                 tx.prepare_cached(
                     "DELETE FROM job WHERE id = ?1 AND reader = 1 AND NOT EXISTS
-                     (SELECT 1 FROM content c JOIN restore_item i ON i.content = c.id WHERE c.archive = job.archive)",
+                     (SELECT 1 FROM content c JOIN restore_item i ON i.content = c.id
+                      WHERE c.archive = job.archive AND i.error IS NULL)",
                 )?
                 .execute([job])?;
                 tx.prepare_cached("UPDATE job SET due = ?2, held = ?3, reader = 0 WHERE id = ?1")?.execute(params![

@@ -95,7 +95,7 @@ fn a_dry_run_is_what_is_asked_for() {
     partly.read_exact_at(&mut [0; 10], 2 * MIB + 5).expect("one window comes");
     fs::read(place.path("mnt/v/here")).expect("read");
     fs::remove_file(place.path("mnt/v/deleted")).expect("deleted");
-    place.ok(&["restore", "--tier", "bulk", &place.text("mnt/v/on its way")]);
+    place.ok(&["restore", "--yes", "--tier", "bulk", &place.text("mnt/v/on its way")]);
     let is_bulk = |job: &Asked| job.tier == "Bulk";
     let bulk = || asked(&place, &serve.url).into_iter().filter(is_bulk).collect::<Vec<_>>();
     until("the file on its way", || bulk().len() == 3);
