@@ -147,13 +147,14 @@ impl Cache {
         Ok(())
     }
 
-    /// Content `id`, archived, has `bytes` bytes locally, and was used just now. What is too much then is evicted, but not `id`.
+    /// Content `id`, archived, has `bytes` bytes locally, and was used just now. What is too much then is evicted, but not `id`;
+    /// if it is much, most of it by [`Cache::sweep_always`].
     pub fn insert(&self, id: ContentId, bytes: u64) {
         let mut order = self.lock();
         order.insert(id, bytes);
         order.touch(id, catalog::now());
         drop(order);
-        self.evict_overflow();
+        self.evict_some();
     }
 
     /// Content `id` was archived just now, all of its `bytes` bytes are local, and they may not be on the disk yet.
@@ -161,7 +162,7 @@ impl Cache {
         self.unsynced().push(id);
         // The catalog has noted that it was used just now.
         self.lock().insert(id, bytes);
-        self.evict_overflow();
+        self.evict_some();
     }
 
     /// Sees to it that the disk has the files of the contents that were archived. Blocks.
@@ -313,7 +314,7 @@ impl Cache {
             log::error!("what is cached can't be learned: {error}");
         }
         let to = self.lock().usage().0.saturating_sub(bytes);
-        self.shrink(to, 0);
+        while self.shrink(to, 0) {}
         self.sweep().unwrap_or_else(|error| {
             log::warn!("the store's files that nothing needs can't be removed now: {error}");
             0
@@ -403,7 +404,7 @@ impl Cache {
         }
     }
 
-    /// Evicts what is too much since rules have changed, and removes doomed files as they come, for ever.
+    /// Evicts the rest of what is too much, and removes doomed files as they come, for ever.
     pub async fn sweep_always(self: Arc<Self>) {
         loop {
             // Some are doomed by who doesn't ring, and aren't urgent.
@@ -426,32 +427,35 @@ impl Cache {
 
     /// Evicts what is too much, but not what was used most recently: somebody may just be waiting for it.
     fn evict_overflow(&self) {
-        let overflows_to = self.lock().overflows_to();
-        if let Some(low) = overflows_to {
-            self.shrink(low, 1);
-        }
+        while self.evict_some() {}
     }
 
-    /// Evicts what isn't pinned until no more than `to` bytes are left, but not the `newest` contents that were used most recently.
-    fn shrink(&self, to: u64, newest: usize) {
-        loop {
-            // Not in the condition: the lock would be held to the end of the loop.
-            let taken = self.lock().take(to, newest);
-            let Some(taken) = taken else { break };
-            match self.catalog.evict_unpinned(&taken.ids) {
-                Ok(evicted) => {
-                    crash::at(Point::Evicted);
-                    self.lock().decide(&taken, &evicted.pinned);
-                    self.doomed();
-                }
-                Err(error) => {
-                    log::warn!("{} contents can't be evicted: {error}", taken.ids.len());
-                    self.lock().put_back(&taken);
-                    break;
-                }
+    /// As [`Cache::evict_overflow`], but only so much that nobody has to wait for it. Answers whether there may be more.
+    fn evict_some(&self) -> bool {
+        // Not in the condition: the lock would be held to the end of it.
+        let overflows_to = self.lock().overflows_to();
+        overflows_to.is_some_and(|low| self.shrink(low, 1))
+    }
+
+    /// Evicts some of what isn't pinned until no more than `to` bytes are left, but not the `newest` contents that were used most
+    /// recently. Answers whether there may be more.
+    fn shrink(&self, to: u64, newest: usize) -> bool {
+        let taken = self.lock().take(to, newest);
+        let Some(taken) = taken else { return false };
+        match self.catalog.evict_unpinned(&taken.ids) {
+            Ok(evicted) => {
+                crash::at(Point::Evicted);
+                self.lock().decide(&taken, &evicted.pinned);
+                self.doomed();
+                self.tell_of_pinned();
+                true
+            }
+            Err(error) => {
+                log::warn!("{} contents can't be evicted: {error}", taken.ids.len());
+                self.lock().put_back(&taken);
+                false
             }
         }
-        self.tell_of_pinned();
     }
 
     /// Logs it once when what is pinned is alone too much.

@@ -34,6 +34,8 @@ pub(super) struct Order {
     bytes: u64,
     /// Of those set aside.
     aside_bytes: u64,
+    /// Whether there were too many bytes, and aren't few enough yet.
+    shrinks: bool,
     /// What went while the rest is still being learned, which mustn't be learned any more.
     gone: Option<HashSet<ContentId>>,
     /// When contents were used, as far as nobody has noted it.
@@ -59,6 +61,7 @@ impl Order {
             leaving: HashMap::new(),
             bytes: 0,
             aside_bytes: 0,
+            shrinks: false,
             gone: Some(HashSet::new()),
             used: HashMap::new(),
             rules: 0,
@@ -129,10 +132,12 @@ impl Order {
         self.gone.as_mut().map(|gone| gone.insert(id));
     }
 
-    /// How many bytes may be left when there are too many now. There are never too many before all is learned: what was used
-    /// least recently comes last.
-    pub(super) fn overflows_to(&self) -> Option<u64> {
-        (!self.is_learning() && self.bytes > self.limits.high).then_some(self.limits.low)
+    /// How many bytes may be left when there are too many, or were, and what had to go for it isn't all gone. There are never too many
+    /// before all is learned: what was used least recently comes last.
+    pub(super) fn overflows_to(&mut self) -> Option<u64> {
+        let Limits { high, low } = self.limits;
+        self.shrinks = self.bytes > if self.shrinks { low } else { high };
+        (self.shrinks && !self.is_learning()).then_some(low)
     }
 
     /// Takes out the least recently used contents until no more than `to` bytes are left, but leaves the `newest` that were used most
@@ -145,7 +150,12 @@ impl Order {
             self.leaving.insert(id, bytes);
             ids.push(id);
         }
-        (!ids.is_empty()).then_some(Leaving { ids, rules: self.rules })
+        if ids.is_empty() {
+            // The rest is pinned.
+            self.shrinks = false;
+            return None;
+        }
+        Some(Leaving { ids, rules: self.rules })
     }
 
     /// Of what was taken out those in `pinned` stay; the others are gone. Where rules have changed meanwhile, it isn't known which are
@@ -164,6 +174,7 @@ impl Order {
         }
         let pinned: HashSet<_> = pinned.iter().collect();
         taken.ids.iter().filter(|id| !pinned.contains(id)).for_each(|id| self.remove(*id));
+        self.shrinks &= self.bytes > self.limits.low;
     }
 
     /// What was taken out stays, since nobody could say what becomes of it.
@@ -270,6 +281,33 @@ mod tests {
         assert_eq!(order.usage(), (0, 0));
     }
 
+    /// Promise: what has to go may go in several steps, between which things come; and where the rest is pinned, nothing has to go again
+    /// before there is too much again.
+    #[test]
+    fn steps_down() {
+        let mut order = order(1000, 100);
+        order.learned();
+        for id in 1..=1001 {
+            order.insert(id, 1);
+        }
+        let mut steps = Vec::new();
+        while let Some(low) = order.overflows_to() {
+            let taken = order.take(low, 1).expect("too much");
+            steps.push(taken.ids.len());
+            order.decide(&taken, &[]);
+            order.insert(2000 + steps.len() as ContentId, 1);
+        }
+        assert_eq!(steps, [256, 256, 256, 136]);
+        for id in 1..=901 {
+            order.insert(3000 + id, 1);
+        }
+        let pinned: Vec<_> = (3000..3900).collect();
+        assert_eq!(overflow(&mut order, &pinned).len(), 102);
+        assert!(order.overflows_to().is_none(), "899 are pinned");
+        order.insert(5000, 1);
+        assert!(order.overflows_to().is_none());
+    }
+
     /// Promise: what was used most recently stays however large it is, since somebody may just be waiting for it; not where the
     /// disk needs the room.
     #[test]
@@ -327,7 +365,7 @@ mod tests {
         assert_eq!(overflow(&mut order, &[]), [1]);
         order.reconsider_all();
         assert!(!order.has_pinned());
-        assert_eq!(overflow(&mut order, &[]), [2]);
+        assert_eq!(shrink(&mut order, 50, 1, &[]), [2]);
         assert_eq!(order.usage(), (1, 1));
     }
 

@@ -28,6 +28,7 @@ mod planning;
 mod restore;
 mod restores;
 mod schema;
+mod took;
 mod trash;
 mod tree;
 mod types;

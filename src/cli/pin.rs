@@ -1,11 +1,12 @@
 //! `glacierfs pin` and `glacierfs unpin`: what is to stay local.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::ask;
 use super::exit::Failure;
 use super::output;
-use crate::control::wire::Restore;
+use super::parse_and_run;
 
 /// Keep files local: they are never evicted
 ///
@@ -23,25 +24,29 @@ pub struct Pin {
     /// Bring back what isn't local, as `glacierfs restore` does
     #[arg(long)]
     restore: bool,
+    /// Don't ask before a restore that costs much
+    #[arg(long, short = 'y', requires = "restore")]
+    yes: bool,
 }
 
 impl Pin {
     pub fn run(self) -> Result<(), Failure> {
-        ask::ask(&self.paths, async |client, paths| {
-            let pinned = client.pin(&paths, true).await?;
-            let mut told = format!("Pinned {}.\n", output::files(pinned.files, pinned.bytes));
-            let absent = output::files(pinned.absent_files, pinned.absent_bytes);
-            match (pinned.absent_files, self.restore) {
-                (0, _) => {}
-                (_, false) => told.push_str(&format!("Not local: {absent}; `glacierfs restore` brings that back.\n")),
-                (_, true) => {
-                    let pending = client.restore(&Restore { paths, ..Restore::default() }).await?;
-                    output::complain_about(&pending.failed);
-                    told.push_str(&format!("Bringing back {absent}{}.\n", output::ready_at(pending.eta)));
-                }
+        let pinned = ask::ask(&self.paths, async |client, paths| Ok(client.pin(&paths, true).await?))?;
+        output::print(&format!("Pinned {}.\n", output::files(pinned.files, pinned.bytes)))?;
+        match (pinned.absent_files, self.restore) {
+            (0, _) => Ok(()),
+            (n, false) => output::print(&format!(
+                "Not local: {}; `glacierfs restore` brings that back.\n",
+                output::files(n, pinned.absent_bytes)
+            )),
+            (_, true) => {
+                let mut words: Vec<OsString> = vec!["glacierfs".into(), "restore".into()];
+                words.extend(self.yes.then(|| "--yes".into()));
+                words.push("--".into());
+                words.extend(self.paths.into_iter().map(PathBuf::into_os_string));
+                parse_and_run(&words)
             }
-            output::print(&told)
-        })
+        }
     }
 }
 

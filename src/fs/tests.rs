@@ -297,6 +297,57 @@ fn rules_are_set_and_inherited() {
     assert_eq!(house.fs.getxattr(file, b"user.glacierfs.tier").expect("inherited"), b"bulk");
 }
 
+/// Promise: what was found to be pinned can be evicted once it isn't any more, whether its rule changed, or it was moved, or a directory
+/// above it, or it lost the name by which it was pinned.
+#[test]
+fn pins_end() {
+    const PIN: &[u8] = b"user.glacierfs.pin";
+    type End = fn(&Fs, Ino, Ino);
+    let ends: [(&str, End); 6] = [
+        ("unpinned", |fs, _, dir| fs.pin(dir, false).expect("unpinned")),
+        ("removed", |fs, _, dir| fs.removexattr(dir, PIN).expect("removed")),
+        ("set", |fs, _, dir| fs.setxattr(dir, PIN, b"0", crate::catalog::XattrMode::Set).expect("set")),
+        ("moved", |fs, vault, dir| {
+            fs.rename((dir, b"f"), (vault, b"g"), RenameMode::NoReplace).expect("renamed");
+        }),
+        ("exchanged", |fs, vault, dir| {
+            fs.mkdir(vault, b"other", 0o755, ME).expect("mkdir");
+            fs.rename((dir, b"f"), (vault, b"other"), RenameMode::Exchange).expect("exchanged");
+        }),
+        ("lost a name", |fs, vault, dir| {
+            let ino = fs.lookup(dir, b"f").expect("there").ino;
+            fs.link(ino, vault, b"g").expect("linked");
+            fs.unlink(dir, b"f").expect("unlinked");
+        }),
+    ];
+    for (what, end) in ends {
+        let house = house();
+        let ino = house.write("f", b"hello");
+        house.archive(false);
+        let dir = house.fs.mkdir(house.vault, b"d", 0o755, ME).expect("mkdir").ino;
+        house.fs.setxattr(dir, PIN, b"1", crate::catalog::XattrMode::Set).expect("set");
+        house.fs.rename((house.vault, b"f"), (dir, b"f"), RenameMode::Replace).expect("renamed");
+        let content = house.fs.getattr(ino).expect("attributes").content.expect("content");
+        house.fs.cache.insert(content, 5);
+        assert!(!house.fs.cache.make_room(1), "it is pinned");
+        assert!(house.fs.cache.has_pinned());
+        end(&house.fs, house.vault, dir);
+        assert!(house.fs.cache.make_room(1), "{what}");
+    }
+    // A directory that is moved out of one that is pinned.
+    let house = house();
+    let ino = house.write("f", b"hello");
+    house.archive(false);
+    let pinned = house.fs.mkdir(house.vault, b"p", 0o755, ME).expect("mkdir").ino;
+    let below = house.fs.mkdir(pinned, b"d", 0o755, ME).expect("mkdir").ino;
+    house.fs.pin(pinned, true).expect("pinned");
+    house.fs.rename((house.vault, b"f"), (below, b"f"), RenameMode::Replace).expect("renamed");
+    house.fs.cache.insert(house.fs.getattr(ino).expect("attributes").content.expect("content"), 5);
+    assert!(!house.fs.cache.make_room(1), "it is pinned");
+    house.fs.rename((pinned, b"d"), (house.vault, b"d"), RenameMode::Replace).expect("renamed");
+    assert!(house.fs.cache.make_room(1));
+}
+
 /// Promise: between a close and its settling nobody sees a difference: attributes, reopening, times, truncation and removal
 /// are as after it, and a kill in between loses nothing.
 #[test]

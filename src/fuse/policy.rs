@@ -6,8 +6,8 @@ use std::fs;
 use super::park::Shared;
 use crate::catalog::ContentId;
 use crate::fs::Result;
-use crate::service::Tier;
 use crate::util::recall::RecallPolicy;
+use crate::util::tier::Tier;
 
 /// What is done for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@
 
 mod adopt;
 mod ask;
+mod expect;
 mod fetch;
 mod plan;
 mod poll;
@@ -56,6 +57,7 @@ use crate::util::rate::Rate;
 use crate::util::retry::Backoff;
 use crate::util::size::GIB;
 
+use expect::Expectations;
 pub use restore::Estimate;
 pub use trouble::Trouble;
 use trouble::Troubles;
@@ -182,8 +184,8 @@ pub struct Recall {
     bad: Mutex<LruCache<String, ()>>,
     /// Jobs whose output is being fetched, with the bytes so far.
     fetching: Mutex<HashMap<i64, Arc<AtomicU64>>>,
-    /// How long jobs took lately, by tier.
-    took: Mutex<HashMap<Tier, Duration>>,
+    /// When jobs can be expected.
+    expected: Expectations,
     requests: Semaphore,
     planned: Notify,
     accepted: Notify,
@@ -201,7 +203,9 @@ impl Recall {
         service: Arc<dyn ArchiveService>,
         settings: Settings,
     ) -> Self {
+        let expected = Expectations::load(&catalog);
         Recall {
+            expected,
             catalog,
             store,
             cache,
@@ -211,7 +215,6 @@ impl Recall {
             failures: Mutex::new(LruCache::new(NonZeroUsize::new(FAILURES).unwrap_or(NonZeroUsize::MIN))),
             bad: Mutex::new(LruCache::new(NonZeroUsize::new(FAILURES).unwrap_or(NonZeroUsize::MIN))),
             fetching: Mutex::default(),
-            took: Mutex::default(),
             requests: Semaphore::new(REQUESTS),
             planned: Notify::new(),
             accepted: Notify::new(),
@@ -455,12 +458,7 @@ impl Recall {
 
     /// How long a job of a tier takes, as far as can be told.
     pub fn takes(&self, tier: Tier) -> Duration {
-        let usual = match tier {
-            Tier::Expedited => Duration::from_secs(5 * 60),
-            Tier::Bulk => Duration::from_secs(12 * 3600),
-            Tier::Standard => Duration::from_secs(5 * 3600),
-        };
-        lock(&self.took).get(&tier).copied().unwrap_or(usual)
+        self.expected.usually(tier)
     }
 }
 

@@ -1,34 +1,28 @@
 //! Finds out which jobs are ready.
 //!
-//! A few jobs of a vault are looked at one by one, many by listing them. The time between two looks is a share of how long
-//! it is since one was accepted, so that a job of seconds is noticed at once and one of hours costs little. That time is
-//! measured here: the machine's clock may be set meanwhile.
+//! By one list of each vault's jobs. The time between two looks is a share of how long it is since a job was accepted, so that a job
+//! of seconds is noticed at once and one of hours costs little; and half of the time until the first is expected, by how long
+//! retrievals took before. The former is measured here: the machine's clock may be set meanwhile.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use futures_util::StreamExt;
-use futures_util::stream;
-
-use super::REQUESTS;
 use super::RETRY;
 use super::Recall;
-use super::lock;
 use super::trouble::Work;
 use crate::catalog;
 use crate::catalog::Job;
 use crate::catalog::JobState;
 use crate::catalog::Waiting;
+use crate::catalog::now;
 use crate::service;
 use crate::service::JobStatus;
 use crate::service::Kind;
 use crate::util::crash;
 use crate::util::crash::Point;
 
-/// Up to this many jobs of a vault are looked at one by one.
-const FEW: u64 = 25;
 /// The shortest and the longest time between two looks at a vault.
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(300);
@@ -65,7 +59,7 @@ impl Recall {
             let (shortest, pause) = if errors.len() < waiting.len() {
                 failures = 0;
                 let shortest = (began.elapsed() * LOOKING).clamp(SHORTEST, LONGEST);
-                (shortest, youngest.elapsed().mul_f64(LATE).min(LONGEST))
+                (shortest, youngest.elapsed().mul_f64(LATE).max(self.unexpected()).min(LONGEST))
             } else {
                 failures += 1;
                 (SHORTEST, RETRY.wait(failures))
@@ -80,16 +74,6 @@ impl Recall {
     }
 
     async fn look(self: &Arc<Self>, waiting: &Waiting) -> Result<(), service::Error> {
-        if waiting.jobs <= FEW {
-            let jobs = self.accepted_jobs(waiting, FEW as usize);
-            let look = |job| {
-                let recall = self.clone();
-                async move { recall.look_at(&job).await }
-            };
-            let looks: Vec<Result<(), service::Error>> =
-                stream::iter(jobs).map(look).buffer_unordered(REQUESTS).collect().await;
-            return looks.into_iter().collect();
-        }
         let jobs = self.accepted_jobs(waiting, usize::MAX >> 1);
         let Some(vault) = jobs.first().map(|job| job.vault_name.clone()) else { return Ok(()) };
         let listed = match self.service.jobs(&vault).await {
@@ -101,11 +85,23 @@ impl Recall {
         };
         let listed: HashMap<&str, &service::Job> = listed.iter().map(|job| (job.id.as_str(), job)).collect();
         for job in &jobs {
-            if let Some(job_id) = &job.job_id {
-                self.note(job, listed.get(job_id.as_str()).copied());
+            match job.job_id.as_deref().and_then(|job_id| listed.get(job_id)) {
+                Some(found) => self.note(job, Some(found)),
+                // Only what it says of the job itself is reason enough to ask, and pay, again.
+                None => self.look_at(job).await?,
             }
         }
         Ok(())
+    }
+
+    /// How long nothing need be looked at, judged by how long retrievals took before.
+    fn unexpected(&self) -> Duration {
+        let accepted = self.catalog.oldest_accepted().unwrap_or_default();
+        let left = accepted.into_iter().map(|(tier, since)| {
+            let waited = Duration::from_nanos(u64::try_from(now().saturating_sub(since)).unwrap_or(0));
+            self.expected.soonest(tier).saturating_sub(waited)
+        });
+        left.min().unwrap_or_default() / 2
     }
 
     async fn look_at(&self, job: &Job) -> Result<(), service::Error> {
@@ -131,9 +127,10 @@ impl Recall {
             Some(JobStatus::Succeeded) => {
                 if let Some((found, ended)) = found.and_then(|found| Some((found, found.completed?))) {
                     let took = Duration::try_from(ended.duration_since(found.created)).unwrap_or_default();
-                    lock(&self.took).insert(job.tier, took);
+                    self.expected.note(&self.catalog, job.tier, took).and_then(|()| self.ready(job))
+                } else {
+                    self.ready(job)
                 }
-                self.ready(job)
             }
             Some(JobStatus::Failed(reason)) => self.fail(job, &format!("the service gave up: {reason}")),
             None => {

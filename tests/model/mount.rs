@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use glacierfs::control::client::Client;
 use glacierfs::control::wire;
-use glacierfs::control::wire::Evict;
 use glacierfs::control::wire::PathText;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
@@ -114,7 +113,7 @@ impl Target for Mount {
         match op {
             Op::Flush { path, wait } => self.flush(path, *wait),
             Op::Evict { path } => {
-                let evict = Evict { paths: self.text(path).to_vec(), ..Evict::default() };
+                let evict = wire::Evict { paths: self.text(path).to_vec(), ..wire::Evict::default() };
                 if let Ok(evicted) = self.runtime.block_on(self.client.evict(&evict)) {
                     self.evictions += evicted.files;
                 }

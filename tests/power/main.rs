@@ -3,8 +3,8 @@
 //! Changes are made in a real mount, and the history of every file is kept (`work`), by several at a time (`crowd`). `kills` ends the
 //! daemon at random moments, `matrix` at each point that orders durability, and `soak` now and then while the service fails: all
 //! that was acknowledged has to be there after the next start. `cuts` has the state directory on a disk that records each write
-//! and sync (`recorder`), and makes what it may hold after a power cut at many moments (`image`): all that was synced has to be there. On the same
-//! disk, `late` has syncs fail.
+//! and sync (`recorder`), and makes what it may hold after a power cut at many moments (`image`): all that was synced has to be there; `partial`
+//! does so while a file is brought back piece by piece. On the same disk, `late` has syncs fail.
 //!
 //! GLACIERFS_POWER_SEED=N makes the same changes again (their timing differs), GLACIERFS_POWER_STEPS=N so many of them,
 //! GLACIERFS_POWER_CUTS=N cuts at so many moments, GLACIERFS_POWER_KILLS=N kills so often, GLACIERFS_POWER_POINTS=N at each point so
@@ -19,6 +19,7 @@ mod kinds;
 mod late;
 #[cfg(debug_assertions)]
 mod matrix;
+mod partial;
 mod recorder;
 mod soak;
 #[path = "../support/mod.rs"]

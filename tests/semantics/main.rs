@@ -1,6 +1,7 @@
 //! The contract, executed: for each promise of docs/semantics.md a test of the same name. What needs a longer story than fits
 //! here, as a kill in the middle of uploads or a full disk, has it in tests/lifecycle too.
 
+mod caching;
 mod deleting;
 mod losing;
 mod posix;

@@ -12,7 +12,6 @@ use super::Server;
 use super::answer::Body;
 use super::answer::Failure;
 use super::answer::blocking;
-use super::paths::fresh_size;
 use super::paths::timestamp;
 use super::status::dirty_bytes;
 use super::tree;
@@ -155,7 +154,8 @@ fn pin_paths(daemon: &Daemon, paths: &[PathText], pin: bool) -> Result<wire::Pin
         for file in files {
             pinned.files += 1;
             if file.content.is_local() {
-                pinned.bytes += fresh_size(daemon, &file.content, file.inode);
+                // Of what is being written the file system knows better.
+                pinned.bytes += daemon.fs.getattr(file.inode.ino).map_or(file.inode.size, |inode| inode.size);
             } else {
                 pinned.bytes += file.content.size;
                 pinned.absent_files += 1;

@@ -241,14 +241,6 @@ fn uploaded_by(daemon: &Daemon, bytes: u64) -> Option<Timestamp> {
     (bytes > 0).then(|| clock::add(Timestamp::now(), wait))
 }
 
-/// The size of a local file, which the catalog doesn't know while it is being written.
-pub(super) fn fresh_size(daemon: &Daemon, content: &Content, inode: Inode) -> u64 {
-    match content.state {
-        catalog::State::Dirty => fresh(daemon, inode).size,
-        catalog::State::Sealed | catalog::State::Archived => content.size,
-    }
-}
-
 /// Counts what is done and what isn't.
 #[derive(Default)]
 struct Tally(Pending);
