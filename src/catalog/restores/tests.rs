@@ -15,6 +15,7 @@ use crate::catalog::Kind;
 use crate::catalog::NewInode;
 use crate::catalog::Planned;
 use crate::catalog::Seal;
+use crate::catalog::Turn;
 use crate::util::budget::Budget;
 use crate::util::money::Money;
 use crate::util::size::MIB;
@@ -145,7 +146,8 @@ fn a_planning_that_was_cut_off_leaves_nothing() {
     // The turn of one had come already.
     let jobs = shelf.catalog.jobs(JobState::Planned, 10, &|_| false).expect("jobs");
     let charged = jobs.iter().find(|job| job.archive.archive_id == "archive 4").expect("its job");
-    assert_eq!(with_terms(|terms| shelf.catalog.charge_job(charged.id, terms)).expect("counted"), None);
+    let turn = with_terms(|terms| shelf.catalog.charge_job(charged, terms)).expect("counted");
+    assert_eq!(turn, Turn::Counted(Tier::Bulk));
     assert_eq!(shelf.catalog.spent(1000).expect("spent").day.requests, 2);
     assert_eq!(shelf.catalog.restore(half.id).expect("a question"), None, "not yet");
     drop(shelf);

@@ -80,6 +80,7 @@ fn plan(daemon: &Daemon, request: &wire::Restore) -> Result<RestorePlan, Failure
     }
     let selection = Selection::new(&daemon.catalog, &request.paths, request.newer)?;
     let tier = tier.unwrap_or(recall.tier());
+    let takes = recall.takes(tier);
     let mut plan =
         RestorePlan { tier: tier.to_string(), prices_date: recall.prices_date().to_owned(), ..Default::default() };
     let mut estimate = Estimate::default();
@@ -122,7 +123,7 @@ fn plan(daemon: &Daemon, request: &wire::Restore) -> Result<RestorePlan, Failure
     plan.jobs = estimate.jobs.requests;
     plan.job_bytes = estimate.jobs.bytes;
     plan.cost = estimate.jobs.cost;
-    plan.eta = (plan.files > 0).then(|| clock::add(due, recall.takes(tier)));
+    plan.eta = (plan.files > 0).then(|| clock::add(due, takes));
     if plan.id.is_none() {
         plan.over_budget = recall.over(estimate.jobs)?.map(|over| over.to_string());
     }
