@@ -187,3 +187,30 @@ fn a_restore_survives_kills() {
         assert!(read == bytes(n), "{n}");
     }
 }
+
+/// Promise: a file that is called as a subcommand is meant by its path, and paths come from files and from standard input too, ended by
+/// lines or by NULs, patterns among them.
+#[test]
+fn paths_from_anywhere() {
+    let place = Place::new();
+    assert_eq!(place.mount(&["--upload-delay", "1h"]).code, 0, "{}", place.log());
+    fs::create_dir(place.path("mnt/v")).expect("a vault");
+    for name in ["list", "b\nc", "d1", "d2"] {
+        fs::write(place.path("mnt/v").join(name), name).expect("a file");
+    }
+    let mnt = place.text("mnt");
+    place.ok(&["flush", "--timeout", "1min", &mnt]);
+    place.ok(&["evict", &mnt]);
+    let dry = |more: &[&str], input: &str| {
+        fs::write(place.path("input"), input).expect("written");
+        let mut command = place.command(&[&["restore", "--dry-run", "--json"], more].concat());
+        command.current_dir(place.path("mnt/v")).stdin(File::open(place.path("input")).expect("open"));
+        let done = finished(&mut command);
+        assert_eq!(done.code, 0, "{more:?}: {}", done.stderr);
+        serde_json::from_str::<Value>(&done.stdout).expect("JSON")["files"].as_u64()
+    };
+    assert_eq!(dry(&["./list"], ""), Some(1));
+    assert_eq!(dry(&["--from-file", "-"], "./list\n\nd?\n"), Some(3));
+    assert_eq!(dry(&["--null", "--from-file", "-"], "b\nc\0d1\0"), Some(2));
+    assert_eq!(dry(&["--from-file", &place.text("input"), "d2"], "list\n"), Some(2));
+}
