@@ -27,12 +27,18 @@ pub(super) fn charge(tx: &Connection, budget: &Budget, more: Amount, now: i64) -
     if let Err(over) = budget.check(spent(tx, day)?, more, now) {
         return Ok(Some(over));
     }
+    count(tx, day, more)?;
+    Ok(None)
+}
+
+/// Counts `more` for a day, whatever the budget says.
+pub(super) fn count(tx: &Connection, day: i64, more: Amount) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO spent (day, requests, bytes, cost) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (day) DO UPDATE
          SET requests = requests + excluded.requests, bytes = bytes + excluded.bytes, cost = cost + excluded.cost",
     )?
     .execute(params![day, more.requests as i64, more.bytes as i64, more.cost.0 as i64])?;
-    Ok(None)
+    Ok(())
 }
 
 /// Takes back what was counted for a day, and was not spent.

@@ -227,15 +227,6 @@ impl Catalog {
         })
     }
 
-    /// Notes the name that the service gave to a planned job.
-    pub fn job_accepted(&self, id: i64, job_id: &str) -> Result<()> {
-        self.write(|tx| {
-            tx.prepare_cached("UPDATE job SET job_id = ?2, state = 1, held = NULL WHERE id = ?1")?
-                .execute(params![id, job_id])?;
-            Ok(())
-        })
-    }
-
     /// Notes that the service has a job already whose output, from byte `base` of the archive on, has all that a planned job wants.
     /// If it `is_anothers`, ours costs nothing.
     pub fn job_adopted(&self, id: i64, job_id: &str, base: u64, is_anothers: bool) -> Result<()> {

@@ -83,6 +83,7 @@ pub use names::RenameMode;
 pub use own::OwnFile;
 pub use planning::Planned;
 pub use planning::Terms;
+pub use planning::Turn;
 pub use restore::Place;
 pub use restore::PutBack;
 pub use restores::Restore;

@@ -11,6 +11,7 @@ use rusqlite::params;
 
 use super::Catalog;
 use super::Content;
+use super::Job;
 use super::Result;
 use super::budget;
 use super::contents;
@@ -47,6 +48,17 @@ pub enum Planned {
     Jobs(usize),
     /// It would pass a limit. Nothing was planned, or, of what is only expected to be wanted, what came before.
     Over(Over),
+}
+
+/// What came of the turn of a planned job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It is counted, and to be asked for at this tier, which may have changed since it was planned.
+    Counted(Tier),
+    /// It would pass a limit.
+    Over(Over),
+    /// There is no such job any more: it was cancelled, say.
+    Gone,
 }
 
 /// A job of an archive, as far as planning goes.
@@ -179,36 +191,78 @@ impl Catalog {
 
     /// Counts a planned job for today, before the service is asked for it. If that would pass a limit, the job is held until the limit's
     /// next period, or dropped if no restore wants it: a reader hears of it now, and doesn't wait for tomorrow.
-    pub fn charge_job(&self, job: i64, terms: &Terms) -> Result<Option<Over>> {
+    pub fn charge_job(&self, job: &Job, terms: &Terms) -> Result<Turn> {
         self.write(|tx| {
-            let mut statement =
-                tx.prepare_cached("SELECT charged, last - first + 1, tier FROM job WHERE id = ?1 AND state = 0")?;
-            let found = statement.query_row([job], |row| {
-                Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, u64>(1)?, row.get::<_, String>(2)?))
-            });
-            let Some((charged, bytes, tier)) = found.optional()? else { return Ok(None) };
+            let mut statement = tx.prepare_cached(
+                "SELECT charged, tier FROM job WHERE id = ?1 AND archive = ?2 AND first = ?3 AND last = ?4 AND state = 0",
+            )?;
+            let found = statement
+                .query_row(params![job.id, job.archive.row, job.first as i64, job.last as i64], |row| {
+                    Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, String>(1)?))
+                })
+                .optional()?;
+            let Some((charged, tier)) = found else { return Ok(Turn::Gone) };
+            let tier: Tier = tier.parse().unwrap_or_default();
             let day = day_of(terms.now);
             if charged == Some(day) {
-                return Ok(None);
+                return Ok(Turn::Counted(tier));
             }
-            forget_charge(tx, job)?;
-            let amount = Amount::job(bytes, (terms.price)(tier.parse().unwrap_or_default(), bytes));
+            forget_charge(tx, job.id)?;
+            let bytes = job.last - job.first + 1;
+            let amount = Amount::job(bytes, (terms.price)(tier, bytes));
             if let Some(over) = budget::charge(tx, terms.budget, amount, terms.now)? {
                 tx.prepare_cached(
                     "DELETE FROM job WHERE id = ?1 AND reader = 1 AND NOT EXISTS
-                     (SELECT 1 FROM content c JOIN restore_item i ON i.content = c.id WHERE c.archive = job.archive)",
+                     (SELECT 1 FROM content c JOIN restore_item i ON i.content = c.id
+                      WHERE c.archive = job.archive AND i.error IS NULL)",
                 )?
-                .execute([job])?;
+                .execute([job.id])?;
                 tx.prepare_cached("UPDATE job SET due = ?2, held = ?3, reader = 0 WHERE id = ?1")?.execute(params![
-                    job,
+                    job.id,
                     over.until,
                     format!("the budget of {} is used up", over.limit)
                 ])?;
-                return Ok(Some(over));
+                return Ok(Turn::Over(over));
             }
             tx.prepare_cached("UPDATE job SET charged = ?2, cost = ?3, held = NULL WHERE id = ?1")?
-                .execute(params![job, day, amount.cost.0 as i64])?;
-            Ok(None)
+                .execute(params![job.id, day, amount.cost.0 as i64])?;
+            Ok(Turn::Counted(tier))
+        })
+    }
+
+    /// Notes the name that the service gave to a planned job. One that was dropped while the service was asked for it is paid for all the
+    /// same: it is counted again, whatever the budget says, and there again, so that its output is fetched.
+    pub fn job_accepted(&self, job: &Job, job_id: &str, terms: &Terms) -> Result<()> {
+        self.write(|tx| {
+            let noted = tx
+                .prepare_cached(
+                    "UPDATE job SET job_id = ?5, state = 1, held = NULL
+                     WHERE id = ?1 AND archive = ?2 AND first = ?3 AND last = ?4 AND state = 0",
+                )?
+                .execute(params![job.id, job.archive.row, job.first as i64, job.last as i64, job_id])?;
+            if noted > 0 {
+                return Ok(());
+            }
+            let bytes = job.last - job.first + 1;
+            let amount = Amount::job(bytes, (terms.price)(job.tier, bytes));
+            let day = day_of(terms.now);
+            budget::count(tx, day, amount)?;
+            tx.prepare_cached(
+                "INSERT INTO job (vault, archive, first, last, tier, state, job_id, created, reader, charged, cost)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, 0, ?8, ?9)",
+            )?
+            .execute(params![
+                job.vault,
+                job.archive.row,
+                job.first as i64,
+                job.last as i64,
+                job.tier.as_str(),
+                job_id,
+                job.created,
+                day,
+                amount.cost.0 as i64
+            ])?;
+            Ok(())
         })
     }
 }

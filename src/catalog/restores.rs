@@ -270,11 +270,17 @@ impl Catalog {
             let rows = statement.query_map([], |row| row.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })?;
-        for id in &ids {
-            while self.write(|tx| take_items(tx, *id))? {}
-            self.write(|tx| Ok(tx.prepare_cached("DELETE FROM restore WHERE id = ?1")?.execute([id])?))?;
-        }
+        ids.iter().try_for_each(|id| self.drop_restore(*id))?;
         Ok(ids.len())
+    }
+
+    /// Takes away restore `id`, with what only it wants and the service wasn't asked for.
+    pub fn drop_restore(&self, id: i64) -> Result<()> {
+        while self.write(|tx| take_items(tx, id))? {}
+        self.write(|tx| {
+            tx.prepare_cached("DELETE FROM restore WHERE id = ?1")?.execute([id])?;
+            Ok(())
+        })
     }
 
     /// Forgets a job whose output is here, and the items that it was the last job of.
@@ -297,7 +303,8 @@ impl Catalog {
         })
     }
 
-    /// Forgets a job whose output won't come, and notes why with the items that wait for it.
+    /// Forgets a job whose output won't come, and notes why with the items that wait for it. What only they wanted of the same content
+    /// isn't asked for any more.
     pub fn job_failed(&self, job: i64, why: &str, now: i64) -> Result<()> {
         self.write(|tx| {
             let content = content_of_job(tx, job)?;
@@ -369,6 +376,21 @@ fn settle(tx: &Connection, id: ContentId, end: &End, now: i64) -> Result<()> {
         }
         end_if_over(tx, restore, now)?;
     }
+    drop_unwanted_jobs(tx, id)
+}
+
+/// Forgets the jobs for content `id` that only restores wanted, and none does any more, unless the service was asked for them.
+fn drop_unwanted_jobs(tx: &Connection, id: ContentId) -> Result<()> {
+    let mut statement = tx.prepare_cached(
+        "SELECT j.id FROM content c JOIN job j ON j.archive = c.archive
+         WHERE c.id = ?1 AND j.state = 0 AND j.reader = 0
+         AND NOT EXISTS (SELECT 1 FROM restore_item i WHERE i.content = c.id AND i.error IS NULL)",
+    )?;
+    let jobs: Vec<i64> = statement.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for job in jobs {
+        planning::forget_charge(tx, job)?;
+        tx.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([job])?;
+    }
     Ok(())
 }
 
@@ -390,16 +412,10 @@ fn take_items(tx: &Connection, restore: i64) -> Result<bool> {
     for content in &items {
         tx.prepare_cached("DELETE FROM restore_item WHERE content = ?1 AND restore = ?2")?
             .execute([*content, restore])?;
-        let mut statement = tx.prepare_cached(
-            "SELECT j.id FROM content c JOIN job j ON j.archive = c.archive
-             WHERE c.id = ?1 AND j.state = 0 AND j.reader = 0
-             AND NOT EXISTS (SELECT 1 FROM restore_item i WHERE i.content = c.id AND i.error IS NULL)",
-        )?;
-        let jobs: Vec<i64> = statement.query_map([content], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        for job in jobs {
-            planning::forget_charge(tx, job)?;
-            tx.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([job])?;
-        }
+        drop_unwanted_jobs(tx, *content)?;
     }
     Ok(!items.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

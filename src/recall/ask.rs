@@ -16,6 +16,7 @@ use super::trouble::Work;
 use super::trouble::may_pass;
 use crate::catalog;
 use crate::catalog::Job;
+use crate::catalog::Turn;
 use crate::catalog::now;
 use crate::service::Kind;
 use crate::service::Tier;
@@ -111,16 +112,21 @@ impl Recall {
             // Deleted or overwritten meanwhile: nobody needs it.
             return self.unwanted(job).map(|()| Asked::Settled).map_err(unwanted);
         };
-        if let Some(over) = self.with_terms(|terms| self.catalog.charge_job(job.id, terms)).map_err(unwanted)? {
-            // Who waits for it would wait for a day or a month.
-            self.tell(content.id, Event::Over(over));
-            return Ok(Asked::Settled);
-        }
+        let tier = match self.with_terms(|terms| self.catalog.charge_job(job, terms)).map_err(unwanted)? {
+            Turn::Counted(tier) => tier,
+            Turn::Over(over) => {
+                // Who waits for it would wait for a day or a month.
+                self.tell(content.id, Event::Over(over));
+                return Ok(Asked::Settled);
+            }
+            Turn::Gone => return Ok(Asked::Settled),
+        };
+        let job = &Job { tier, ..job.clone() };
         let range = whole_is_none(job);
         match self.service.request_retrieval(&job.vault_name, &job.archive.archive_id, range, job.tier).await {
             Ok(job_id) => {
                 crash::at(Point::RecallAsked);
-                self.catalog.job_accepted(job.id, &job_id).map_err(unwanted)?;
+                self.with_terms(|terms| self.catalog.job_accepted(job, &job_id, terms)).map_err(unwanted)?;
                 crash::at(Point::RecallAccepted);
                 self.accepted.notify_one();
                 Ok(Asked::Accepted(Box::new(job.clone()), job_id))

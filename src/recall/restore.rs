@@ -71,6 +71,14 @@ impl Recall {
         Ok(())
     }
 
+    /// Gives up a restore that not all was added to, as if it had never been begun.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub fn give_up(&self, restore: &Restore) -> catalog::Result<()> {
+        self.catalog.drop_restore(restore.id)
+    }
+
     /// Which limit of the budget `amount` would pass today, if any.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod kills;
 mod polls;
 mod rebuild;
 mod recalls;
+mod restores;
 mod set_ids;
 mod snapshots;
 #[path = "../support/mod.rs"]

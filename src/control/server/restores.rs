@@ -80,6 +80,7 @@ fn plan(daemon: &Daemon, request: &wire::Restore) -> Result<RestorePlan, Failure
     }
     let selection = Selection::new(&daemon.catalog, &request.paths, request.newer)?;
     let tier = tier.unwrap_or(recall.tier());
+    let takes = recall.takes(tier);
     let mut plan =
         RestorePlan { tier: tier.to_string(), prices_date: recall.prices_date().to_owned(), ..Default::default() };
     let mut estimate = Estimate::default();
@@ -107,10 +108,14 @@ fn plan(daemon: &Daemon, request: &wire::Restore) -> Result<RestorePlan, Failure
         }
     });
     let due = restore.as_ref().map_or_else(|| paced(request.rate, estimate.bytes), |restore| timestamp(restore.due));
-    if let Some(restore) = restore {
-        // One that was cut short, by a pattern that matches nothing say, has nothing to do.
-        recall.go_on(&restore)?;
-        plan.id = (restore.files > 0).then_some(restore.id);
+    match restore {
+        // One that has nothing to do, or of which not all could be planned, was never there.
+        Some(restore) if planned.is_err() || restore.files == 0 => recall.give_up(&restore)?,
+        Some(restore) => {
+            recall.go_on(&restore)?;
+            plan.id = Some(restore.id);
+        }
+        None => {}
     }
     planned?;
     plan.files = estimate.files;
@@ -118,7 +123,7 @@ fn plan(daemon: &Daemon, request: &wire::Restore) -> Result<RestorePlan, Failure
     plan.jobs = estimate.jobs.requests;
     plan.job_bytes = estimate.jobs.bytes;
     plan.cost = estimate.jobs.cost;
-    plan.eta = (plan.files > 0).then(|| clock::add(due, recall.takes(tier)));
+    plan.eta = (plan.files > 0).then(|| clock::add(due, takes));
     if plan.id.is_none() {
         plan.over_budget = recall.over(estimate.jobs)?.map(|over| over.to_string());
     }

@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
+use crate::catalog::Turn;
 use crate::util::budget::Amount;
 use crate::util::budget::Limit;
 use crate::util::money::Money;
@@ -169,7 +170,10 @@ fn no_interleaving_passes_a_limit() {
                                 // Each worker has jobs of its own, as each is asked for once.
                                 let mine = planned.iter().filter(|job| job.id as u64 % 4 == worker);
                                 for job in mine.take(3) {
-                                    if house.catalog.charge_job(job.id, &terms).expect("charged").is_some() {
+                                    if !matches!(
+                                        house.catalog.charge_job(job, &terms).expect("charged"),
+                                        Turn::Counted(_)
+                                    ) {
                                         continue;
                                     }
                                     let size = job.last - job.first + 1;
@@ -186,7 +190,7 @@ fn no_interleaving_passes_a_limit() {
                                                 continue;
                                             };
                                             let amount = Amount::job(size, price(now_is.tier, size));
-                                            house.catalog.job_accepted(job.id, "ours").expect("accepted");
+                                            house.catalog.job_accepted(now_is, "ours", &terms).expect("accepted");
                                             lock(asked).push((day, amount));
                                             if rng.random_bool(0.2) {
                                                 house.catalog.job_lost(job.id, &terms).expect("lost");

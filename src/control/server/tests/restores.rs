@@ -56,6 +56,7 @@ async fn files_come_back_once() {
     assert_eq!(house.fake.all_jobs()[0].tier, Some(Tier::Bulk));
     assert_eq!(house.state("photos/a").await, FileState::Cached);
     assert_eq!(house.client.restore(&of(&["photos/a"])).await.expect("an answer").id, None, "it is local");
+    assert_eq!(house.client.restores().await.expect("restores").len(), 2, "what has nothing to do isn't one");
 }
 
 /// Promise: a restore tells which files have failed and why, and has ended then; another tries them again.
@@ -179,6 +180,7 @@ async fn patterns_and_times() {
     assert_eq!(count(&["photos/{a,b}.*", "docs"]).await, 3);
     let none = refused(house.client.restore(&of(&["photos/*.gif"])).await);
     assert_eq!(none, (ErrorKind::NotFound, "no file matches".to_owned()));
+    assert_eq!(house.client.restores().await.expect("restores"), [], "what was refused isn't one");
     assert_eq!(refused(house.client.restore(&of(&["photos/[a"])).await).0, ErrorKind::Invalid);
     assert_eq!(refused(house.client.restore(&of(&["photos/none"])).await).0, ErrorKind::NotFound);
     let since = |newer| Restore { newer: Some(newer), dry_run: true, ..of(&["photos"]) };
@@ -202,4 +204,33 @@ async fn what_goes_meanwhile_is_not_waited_for() {
     house.fake.finish_jobs();
     let ended = house.ended(id).await;
     assert_eq!((ended.files, ended.done_files, ended.failed_files), (1, 1, 0));
+}
+
+/// Promise: what is cancelled while the first of its jobs are being asked for ends with these: they are paid for, so they are counted and
+/// fetched, and nothing else is asked for.
+#[tokio::test]
+async fn a_cancellation_ends_with_what_is_being_asked_for() {
+    let house = house().await;
+    for n in 0..40 {
+        house.write(&format!("photos/{n}"), &[n; 1000], false);
+    }
+    house.flush(&[]).await;
+    house.evict("").await.expect("evicted");
+    let held = house.fake.hold(Op::RequestRetrieval);
+    let id = house.client.restore(&of(&["photos"])).await.expect("an answer").id.expect("a restore");
+    held.reached(8).await;
+    house.client.cancel_restore(id).await.expect("cancelled");
+    assert_eq!(house.daemon.recall.spent().expect("spent").day.requests, 0);
+    drop(held);
+    // The next that is planned is asked for after all of these.
+    let later = house.client.restore(&of(&["photos/39"])).await.expect("an answer").id.expect("a restore");
+    house.ended(later).await;
+    assert_eq!(house.fake.calls(Op::RequestRetrieval), 9);
+    let spent = house.daemon.recall.spent().expect("spent").day;
+    assert_eq!((spent.requests, spent.bytes), (9, 9000));
+    let cached = async || {
+        let states = (0..40).map(|n| format!("photos/{n}")).map(async |path| house.state(&path).await);
+        futures_util::future::join_all(states).await.into_iter().filter(|state| *state == FileState::Cached).count()
+    };
+    eventually("their bytes", async || cached().await == 9).await;
 }
