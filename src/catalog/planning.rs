@@ -203,6 +203,11 @@ impl Catalog {
                 .optional()?;
             let Some((charged, tier)) = found else { return Ok(Turn::Gone) };
             let tier: Tier = tier.parse().unwrap_or_default();
+            if !is_wanted(tx, job.id)? {
+                forget_charge(tx, job.id)?;
+                tx.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([job.id])?;
+                return Ok(Turn::Gone);
+            }
             let day = day_of(terms.now);
             if charged == Some(day) {
                 return Ok(Turn::Counted(tier));
@@ -265,6 +270,15 @@ impl Catalog {
             Ok(())
         })
     }
+}
+
+/// Whether a reader or a restore wants a planned job. One that was being asked for when its restore was cancelled is there still.
+fn is_wanted(tx: &Connection, job: i64) -> Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "SELECT 1 FROM job j WHERE j.id = ?1 AND (j.reader = 1 OR EXISTS
+         (SELECT 1 FROM content c JOIN restore_item i ON i.content = c.id WHERE c.archive = j.archive AND i.error IS NULL))",
+    )?;
+    Ok(statement.exists([job])?)
 }
 
 /// Takes back what is counted for a planned job.

@@ -259,7 +259,7 @@ impl Catalog {
                 .execute(params![id, now])?;
             Ok(ended > 0)
         })?;
-        while was_going_on && self.write(|tx| take_items(tx, id))? {}
+        while was_going_on && self.write(|tx| take_items(tx, id, true))? {}
         Ok(was_going_on)
     }
 
@@ -276,7 +276,8 @@ impl Catalog {
 
     /// Takes away restore `id`, with what only it wants and the service wasn't asked for.
     pub fn drop_restore(&self, id: i64) -> Result<()> {
-        while self.write(|tx| take_items(tx, id))? {}
+        // Nothing is being asked for yet.
+        while self.write(|tx| take_items(tx, id, false))? {}
         self.write(|tx| {
             tx.prepare_cached("DELETE FROM restore WHERE id = ?1")?.execute([id])?;
             Ok(())
@@ -376,18 +377,19 @@ fn settle(tx: &Connection, id: ContentId, end: &End, now: i64) -> Result<()> {
         }
         end_if_over(tx, restore, now)?;
     }
-    drop_unwanted_jobs(tx, id)
+    drop_unwanted_jobs(tx, id, true)
 }
 
-/// Forgets the jobs for content `id` that only restores wanted, and none does any more, unless the service was asked for them.
-fn drop_unwanted_jobs(tx: &Connection, id: ContentId) -> Result<()> {
+/// Forgets the jobs for content `id` that only restores wanted, and none does any more, unless the service was asked for them, or, with
+/// `is_asking`, may be being asked for them now: these are counted, and nobody else can have what they are counted for.
+fn drop_unwanted_jobs(tx: &Connection, id: ContentId, is_asking: bool) -> Result<()> {
     let mut statement = tx.prepare_cached(
         "SELECT j.id FROM content c JOIN job j ON j.archive = c.archive
-         WHERE c.id = ?1 AND j.state = 0 AND j.reader = 0
+         WHERE c.id = ?1 AND j.state = 0 AND j.reader = 0 AND NOT (?2 AND j.charged IS NOT NULL AND j.held IS NULL)
          AND NOT EXISTS (SELECT 1 FROM restore_item i WHERE i.content = c.id AND i.error IS NULL)",
     )?;
-    let jobs: Vec<i64> = statement.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for job in jobs {
+    let jobs = statement.query_map(params![id, is_asking], |row| row.get(0))?;
+    for job in jobs.collect::<rusqlite::Result<Vec<i64>>>()? {
         planning::forget_charge(tx, job)?;
         tx.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([job])?;
     }
@@ -404,15 +406,16 @@ fn end_if_over(tx: &Connection, restore: i64, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Takes away some items of a restore, with the planned jobs that nobody else wants. Answers whether there were any.
-fn take_items(tx: &Connection, restore: i64) -> Result<bool> {
+/// Takes away some items of a restore, with the planned jobs that nobody else wants ([`drop_unwanted_jobs`]). Answers whether there
+/// were any.
+fn take_items(tx: &Connection, restore: i64, is_asking: bool) -> Result<bool> {
     let mut statement = tx.prepare_cached("SELECT content FROM restore_item WHERE restore = ?1 LIMIT ?2")?;
     let items: Vec<ContentId> =
         statement.query_map([restore, BATCH], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for content in &items {
         tx.prepare_cached("DELETE FROM restore_item WHERE content = ?1 AND restore = ?2")?
             .execute([*content, restore])?;
-        drop_unwanted_jobs(tx, *content)?;
+        drop_unwanted_jobs(tx, *content, is_asking)?;
     }
     Ok(!items.is_empty())
 }

@@ -676,7 +676,7 @@ fn version_2_is_migrated() {
     assert_eq!(catalog.spent(now()).expect("spent").month.requests, 0);
     let (ranges, budget) = (|_, _: (u64, u64), _: &dyn Fn(u64) -> bool| Vec::new(), Budget::default());
     let terms = Terms { ranges: &ranges, price: &|_, bytes| Money(bytes), budget: &budget, now: now() };
-    assert_eq!(catalog.charge_job(due[0].id, &terms).expect("counted"), None);
+    assert_eq!(catalog.charge_job(&due[0], &terms).expect("counted"), Turn::Counted(Tier::Bulk));
     let spent = catalog.spent(now()).expect("spent").day;
     assert_eq!((spent.requests, spent.bytes, spent.cost), (1, 10, Money(10)));
     assert!(catalog.restores().expect("restores").is_empty());
