@@ -186,7 +186,7 @@ DROP TABLE old;
 ";
 
 /// Version 3. What is cached has a time of its last use. Jobs wait for their time, and are counted in a budget; restores are lists
-/// of contents that are to become local; what was asked of the service is counted by month.
+/// of contents that are to become local.
 const V3: &str = "
 ALTER TABLE content ADD COLUMN used INTEGER NOT NULL DEFAULT 0; -- about when what is cached of it was last used
 -- Nobody knows of what was cached before; it is as if it had been used just now.
@@ -246,16 +246,6 @@ CREATE TRIGGER content_gone AFTER DELETE ON content BEGIN
         (SELECT 1 FROM restore_item i WHERE i.restore = restore.id AND i.error IS NULL AND i.content <> old.id);
     DELETE FROM restore_item WHERE content = old.id;
 END;
-CREATE TABLE usage (
-    month    INTEGER NOT NULL,                  -- since 1970, UTC: 12 times the years, and the months
-    vault    INTEGER NOT NULL,
-    top      BLOB NOT NULL,                     -- the first name below the vault; empty: none, or not known
-    what     TEXT NOT NULL,                     -- upload, Expedited, Standard, Bulk, early-deletion
-    requests INTEGER NOT NULL,
-    bytes    INTEGER NOT NULL,
-    cost     INTEGER NOT NULL,                  -- in billionths of a dollar
-    PRIMARY KEY (month, vault, top, what)
-) WITHOUT ROWID;
 ";
 
 /// Brings the database to [`VERSION`]. `path` is its file, for messages and for the copy before a migration.

@@ -132,11 +132,16 @@ impl Restore {
             match plan.id {
                 None => output::print("Everything is local.\n")?,
                 Some(id) if self.wait => watch::wait(&client, id, self.timeout).await?,
-                Some(id) => output::print(&format!(
-                    "Bringing back {}{}. It is restore {id}: see `glacierfs restore list`.\n",
-                    output::files(plan.files, plan.bytes),
-                    output::ready_at(plan.eta)
-                ))?,
+                Some(id) => {
+                    let told = format!(
+                        "Bringing back {}{}. It is restore {id}: see `glacierfs restore list`.\n",
+                        output::files(plan.files, plan.bytes),
+                        output::ready_at(plan.eta)
+                    );
+                    let over =
+                        plan.over_budget.map(|over| format!("Not all of it today: {over}.\n")).unwrap_or_default();
+                    output::print(&format!("{told}{over}"))?
+                }
             }
             match plan.failed.is_empty() {
                 true => Ok(()),

@@ -212,7 +212,9 @@ impl Shared {
             // The file has other bytes by now, or none.
             Err(error) if error.is_gone() => Ok(()),
             Err(recall::Error::Over(over)) => {
-                self.refused.tell(&format!("a read was refused (EDQUOT): {over}"));
+                if let Some(line) = self.refused.line(format_args!("a read was refused (EDQUOT): {over}")) {
+                    log::warn!("{line}");
+                }
                 Err(Errno::EDQUOT.into())
             }
             Err(error) => {

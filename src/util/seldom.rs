@@ -1,5 +1,6 @@
 //! Warnings that can come by the thousand: one a second is told, with how many were left out before it.
 
+use std::fmt::Display;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -13,13 +14,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Seldom(Mutex<(Option<Instant>, u64)>);
 
 impl Seldom {
-    /// Warns of `what`, or counts it.
-    pub fn tell(&self, what: &str) {
-        if let Some(left_out) = self.is_time(Instant::now()) {
-            match left_out {
-                0 => log::warn!("{what}"),
-                n => log::warn!("{what} ({n} more like it since the last line)"),
-            }
+    /// The line to warn with of `what`; none when it is only counted.
+    pub fn line(&self, what: impl Display) -> Option<String> {
+        match self.is_time(Instant::now())? {
+            0 => Some(what.to_string()),
+            n => Some(format!("{what} ({n} more like it since the last line)")),
         }
     }
 

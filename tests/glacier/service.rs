@@ -30,10 +30,10 @@ async fn errors_have_kinds() {
         (ServiceError::new(NoLongerSupported, "closed"), Kind::AccessDenied, false),
         (ServiceError { status: 403, ..ServiceError::new(Other("403".into()), "proxy") }, Kind::AccessDenied, false),
         (ServiceError::new(LimitExceeded, "many"), Kind::Quota, false),
-        (ServiceError::new(PolicyEnforced, "policy"), Kind::Quota, false),
+        (ServiceError::new(PolicyEnforced, "policy"), Kind::Policy, true),
         (ServiceError::new(InvalidParameterValue, "Invalid part size: 0."), Kind::Invalid, false),
         (ServiceError::new(Throttling, "Rate exceeded"), Kind::Unavailable, true),
-        (ServiceError::new(InsufficientCapacity, "none"), Kind::Unavailable, true),
+        (ServiceError::new(InsufficientCapacity, "none"), Kind::Capacity, true),
         (ServiceError::new(ServiceUnavailable, "busy"), Kind::Unavailable, true),
     ];
     let script = Script::start([]).await;

@@ -107,6 +107,8 @@ fn plan(daemon: &Daemon, request: &wire::Restore) -> Result<RestorePlan, Failure
             _ => Ok(()),
         }
     });
+    // Before any of it is asked for, and counted.
+    let over = recall.over(estimate.jobs)?;
     let due = restore.as_ref().map_or_else(|| paced(request.rate, estimate.bytes), |restore| timestamp(restore.due));
     match restore {
         // One that has nothing to do, or of which not all could be planned, was never there.
@@ -123,10 +125,10 @@ fn plan(daemon: &Daemon, request: &wire::Restore) -> Result<RestorePlan, Failure
     plan.jobs = estimate.jobs.requests;
     plan.job_bytes = estimate.jobs.bytes;
     plan.cost = estimate.jobs.cost;
+    // What doesn't fit waits for the limit's next period, for the first of them at least.
+    let due = over.as_ref().map_or(due, |over| due.max(timestamp(over.until)));
     plan.eta = (plan.files > 0).then(|| clock::add(due, takes));
-    if plan.id.is_none() {
-        plan.over_budget = recall.over(estimate.jobs)?.map(|over| over.to_string());
-    }
+    plan.over_budget = over.map(|over| over.to_string());
     Ok(plan)
 }
 
