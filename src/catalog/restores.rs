@@ -147,8 +147,10 @@ impl Catalog {
                 if is_new == 0 {
                     continue;
                 }
+                let mut before = grown.bytes;
                 for (first, last) in planning::missing_of(tx, &content, (0, content.size - 1), terms)? {
-                    let due = grown.due_after(grown.bytes + first);
+                    let due = grown.due_after(before);
+                    before += last - first + 1;
                     tx.prepare_cached(
                         "INSERT INTO job (vault, archive, first, last, tier, created, due, reader)
                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",

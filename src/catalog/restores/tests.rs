@@ -176,6 +176,13 @@ fn a_rate_spreads_the_windows_of_a_file() {
     assert_eq!(due, [0, HOUR, 2 * HOUR, 3 * HOUR]);
     assert_eq!(shelf.restore(restore.id).due, 1000 + 3 * HOUR);
     assert_eq!(shelf.catalog.due_jobs(999 + HOUR, 10).expect("jobs").len(), 1);
+
+    // What is here of a file takes no time.
+    shelf.put(3, 5 * MIB);
+    let file = shelf.catalog.begin_recall(3, 3).expect("a file");
+    shelf.catalog.recalled(3, file, 0, 3 * MIB - 1).expect("recalled");
+    let restore = shelf.begin(&[3], Some(MIB));
+    assert_eq!((restore.bytes, restore.due), (2 * MIB, 1000 + HOUR));
 }
 
 /// Promise: of the restores that have ended the newest hundred are kept, and those that go on all.
