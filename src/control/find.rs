@@ -1,6 +1,7 @@
 //! Finds the daemon of a path: the mount that the path is in, by `/proc/self/mountinfo`, and its socket, by an
 //! extended attribute of the mount's root.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -117,20 +118,29 @@ pub fn find(paths: &[PathBuf]) -> Result<Found, Error> {
 /// `mount`, or of the only one.
 pub fn find_lost(paths: &[PathBuf], mount: Option<&Path>) -> Result<Found, Error> {
     let mut there: Vec<PathBuf> = mount.map(Path::to_owned).into_iter().collect();
+    // Where directories are in their mount: paths come by the thousand, and most from a few of them.
+    let mut known: HashMap<PathBuf, PathText> = HashMap::new();
     let mut lost = Vec::new();
     for path in paths {
         let absolute = std::path::absolute(path).map_err(|source| Error::Path { path: path.clone(), source })?;
-        let exists = |path: &&Path| path.symlink_metadata().is_ok();
+        // A link is where it points to, and a directory may be a mount; a file is where its directory is.
+        let is_there = |path: &&Path| path.symlink_metadata().is_ok_and(|meta| !meta.is_file());
         // The root always exists.
-        let nearest = absolute.ancestors().find(exists).unwrap_or(Path::new("/"));
-        let rest = absolute.strip_prefix(nearest).unwrap_or(Path::new("")).as_os_str().as_bytes().to_vec();
-        match find(&[nearest.to_owned()]) {
-            Ok(found) => {
+        let nearest = absolute.ancestors().find(is_there).unwrap_or(Path::new("/"));
+        let rest = absolute.strip_prefix(nearest).unwrap_or(Path::new("")).as_os_str().as_bytes();
+        let above = match known.get(nearest) {
+            Some(above) => Ok(above.clone()),
+            None => find(&[nearest.to_owned()]).map(|found| {
+                let above = found.paths.into_iter().next().unwrap_or_default();
                 there.push(nearest.to_owned());
-                let above = found.paths.into_iter().next().unwrap_or_default().0;
-                lost.push(PathText(
-                    [above, rest].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b'/'),
-                ));
+                known.insert(nearest.to_owned(), above.clone());
+                above
+            }),
+        };
+        match above {
+            Ok(above) => {
+                let parts = [&above.0[..], rest].into_iter().filter(|part| !part.is_empty());
+                lost.push(PathText(parts.collect::<Vec<_>>().join(&b'/')));
             }
             Err(Error::Elsewhere { .. }) if path.is_relative() => {
                 lost.push(PathText(path.as_os_str().as_bytes().to_vec()));

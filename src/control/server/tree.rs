@@ -54,28 +54,24 @@ pub(super) fn visit(
 ) -> Result<(), Failure> {
     let mut seen = HashSet::new();
     let roots: Vec<_> = paths.iter().map(|path| Ok((path, resolve(catalog, path)?))).collect::<Result<_, Failure>>()?;
-    let outermost = outermost(&roots.iter().map(|(path, _)| *path).collect::<Vec<_>>());
-    for (path, inode) in roots {
-        if !outermost.contains(path) {
-            continue;
+    let mut outermost = outermost(&roots.iter().map(|(path, _)| *path).collect::<Vec<_>>());
+    // A path that is given twice counts once.
+    let roots = roots.into_iter().filter(|(path, _)| outermost.remove(*path));
+    let mut entries = roots.flat_map(|(path, inode)| Walk::new(catalog, path, inode));
+    loop {
+        let batch: Vec<_> = entries.by_ref().take(BATCH).collect::<catalog::Result<_>>()?;
+        if batch.is_empty() {
+            return Ok(());
         }
-        let mut walk = Walk::new(catalog, path, inode);
-        loop {
-            let batch: Vec<_> = walk.by_ref().take(BATCH).collect::<catalog::Result<_>>()?;
-            if batch.is_empty() {
-                break;
-            }
-            let files = with_contents(
-                catalog,
-                batch.into_iter().filter(|(_, inode)| {
-                    // Only what has several names can come twice.
-                    inode.nlink <= 1 || seen.insert(inode.ino)
-                }),
-            )?;
-            visit(files)?;
-        }
+        let files = with_contents(
+            catalog,
+            batch.into_iter().filter(|(_, inode)| {
+                // Only what has several names can come twice.
+                inode.nlink <= 1 || seen.insert(inode.ino)
+            }),
+        )?;
+        visit(files)?;
     }
-    Ok(())
 }
 
 /// Those of `paths` that aren't below another of them, so that nothing is visited twice.

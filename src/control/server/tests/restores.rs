@@ -177,6 +177,7 @@ async fn patterns_and_times() {
     assert_eq!(count(&["photos/*.jpg"]).await, 1);
     assert_eq!(count(&["**/*.jpg"]).await, 3);
     assert_eq!(count(&["photos/d?r"]).await, 1);
+    assert_eq!(count(&["photos/a.jpg", "photos//a.jpg", "photos/a.jpg", "photos/a.*"]).await, 1, "each once");
     assert_eq!(count(&["photos/{a,b}.*", "docs"]).await, 3);
     let none = refused(house.client.restore(&of(&["photos/*.gif"])).await);
     assert_eq!(none, (ErrorKind::NotFound, "no file matches".to_owned()));
