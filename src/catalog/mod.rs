@@ -32,6 +32,7 @@ mod took;
 mod trash;
 mod tree;
 mod types;
+mod usage;
 mod vaults;
 mod xattrs;
 
@@ -113,6 +114,10 @@ pub use types::Present;
 pub use types::State;
 pub use types::VaultId;
 pub use types::now;
+pub use usage::StoredIn;
+pub use usage::Usage;
+pub use usage::Used;
+pub use usage::stored;
 pub use vaults::Vault;
 pub use xattrs::XattrMode;
 

@@ -236,6 +236,15 @@ CREATE TABLE restore_item (
     PRIMARY KEY (content, restore)
 ) WITHOUT ROWID;
 CREATE INDEX restore_item_restore ON restore_item (restore, content);
+CREATE TABLE usage (
+    month    INTEGER NOT NULL,                  -- the day since 1970 (UTC) that it begins with
+    vault    INTEGER NOT NULL,
+    top      BLOB NOT NULL,                     -- the first directory below the vault; empty: none
+    what     INTEGER NOT NULL,                  -- 0 uploads, 1 to 3 retrievals by tier, 4 early deletions
+    requests INTEGER NOT NULL,
+    bytes    INTEGER NOT NULL,                  -- of early deletions: bytes times the days that are paid for yet
+    PRIMARY KEY (month, vault, top, what)
+) WITHOUT ROWID;
 CREATE TRIGGER content_gone AFTER DELETE ON content BEGIN
     UPDATE restore SET files = files - 1, bytes = bytes -
         (SELECT i.bytes FROM restore_item i WHERE i.content = old.id AND i.restore = restore.id)

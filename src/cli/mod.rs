@@ -8,6 +8,7 @@ mod capacity;
 mod catalog;
 mod completions;
 mod config;
+mod cost;
 mod download;
 mod evict;
 pub mod exit;
@@ -88,6 +89,7 @@ enum Commands {
     Cache(cache::Cache),
     Restore(restore::Restore),
     Prices(prices::PricesOf),
+    Cost(cost::Cost),
     Trash(trash::Trash),
     Vault(vault::Vault),
     Inventory(inventory::Inventory),
@@ -148,6 +150,7 @@ fn parse_and_run(arguments: &[OsString]) -> Result<(), Failure> {
         Commands::Cache(cache) => cache.run(),
         Commands::Restore(restore) => restore.run(),
         Commands::Prices(prices) => prices.run(),
+        Commands::Cost(cost) => cost.run(),
         Commands::Trash(trash) => trash.run(),
         Commands::Vault(vault) => vault.run(),
         Commands::Inventory(inventory) => inventory.run(),

@@ -130,6 +130,11 @@ impl Client {
         Ok(restores.restores)
     }
 
+    /// What is stored and asked for costs.
+    pub async fn cost(&self) -> Result<CostReport, Error> {
+        self.get("/v1/cost").await
+    }
+
     /// How far a restore is.
     pub async fn restore_status(&self, id: i64) -> Result<RestoreStatus, Error> {
         self.get(&format!("/v1/restores/{id}")).await

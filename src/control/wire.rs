@@ -4,6 +4,7 @@
 //! UTC, sizes bytes, rates bytes a second. A field that is absent reads as `null`.
 
 mod cached;
+mod cost;
 mod import;
 mod recalls;
 mod restores;
@@ -29,6 +30,10 @@ pub use cached::Evicted;
 pub use cached::Pin;
 pub use cached::Pinned;
 pub use cached::Skipped;
+pub use cost::CostReport;
+pub use cost::Costs;
+pub use cost::TopCost;
+pub use cost::VaultCost;
 pub use import::Claim;
 pub use import::Claimed;
 pub use import::Import;

@@ -114,8 +114,13 @@ impl Prices {
 
     /// One retrieval job for `bytes` bytes.
     pub fn retrieval(&self, tier: Tier, bytes: u64) -> Money {
+        self.retrievals(tier, 1, bytes)
+    }
+
+    /// So many retrieval jobs for `bytes` bytes together.
+    pub fn retrievals(&self, tier: Tier, jobs: u64, bytes: u64) -> Money {
         let (gib, thousand) = self.tier(tier);
-        gib.share(bytes, GIB) + thousand.share(1, 1000)
+        gib.share(bytes, GIB) + thousand.share(jobs, 1000)
     }
 
     /// So many requests that upload.
@@ -128,9 +133,10 @@ impl Prices {
         self.storage.share(bytes.saturating_add(archives.saturating_mul(OVERHEAD)), GIB)
     }
 
-    /// The deletion of an archive of `bytes` bytes that would be paid for for `days` days yet (guide, "Deleting an Archive").
-    pub fn early_deletion(&self, bytes: u64, days: u64) -> Money {
-        self.storage_month(bytes, 1).share(days, MONTH)
+    /// Deletions of archives that would be paid for yet: for `byte_days`, their bytes, each with [`OVERHEAD`], times the days (guide,
+    /// "Deleting an Archive").
+    pub fn early_deletion(&self, byte_days: u64) -> Money {
+        self.storage.share(byte_days, GIB * MONTH)
     }
 }
 
@@ -191,7 +197,7 @@ mod tests {
         assert_eq!(virginia.retrieval(Tier::Bulk, 4 * GIB), Money(10_025_000));
         assert_eq!(virginia.upload(1000), Money(50_000_000));
         assert_eq!(virginia.storage_month(GIB - OVERHEAD, 1), Money(4_000_000));
-        assert_eq!(virginia.early_deletion(GIB - OVERHEAD, 90), Money(12_000_000));
+        assert_eq!(virginia.early_deletion(GIB * 90), Money(12_000_000));
         let unknown = Prices::built_in("xx-new-1");
         assert!(unknown.is_default && !virginia.is_default);
         let table: Table = toml_edit::de::from_str(TABLE).expect("a table");

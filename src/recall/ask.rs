@@ -15,8 +15,10 @@ use super::adopt::Listed;
 use super::trouble::Work;
 use super::trouble::may_pass;
 use crate::catalog;
+use crate::catalog::Ino;
 use crate::catalog::Job;
 use crate::catalog::Turn;
+use crate::catalog::Usage;
 use crate::catalog::now;
 use crate::service::Kind;
 use crate::service::Tier;
@@ -100,6 +102,13 @@ impl Recall {
         }
     }
 
+    /// Counts a job that the service has accepted, for the report of costs.
+    fn count(&self, job: &Job, ino: Ino) -> catalog::Result<()> {
+        let path = self.catalog.path(ino)?.unwrap_or_default();
+        let within = path.iter().position(|byte| *byte == b'/').map_or(&path[..0], |end| &path[end + 1..]);
+        self.catalog.count(job.vault, within, Usage::Retrieval(job.tier), 1, job.last - job.first + 1, now())
+    }
+
     /// Whether a job is asked for at the standard tier when there is no capacity for its own.
     fn falls_back(&self, job: &Job) -> bool {
         self.settings.tier_fallback && job.tier == Tier::Expedited
@@ -128,6 +137,10 @@ impl Recall {
                 crash::at(Point::RecallAsked);
                 self.with_terms(|terms| self.catalog.job_accepted(job, &job_id, terms)).map_err(unwanted)?;
                 crash::at(Point::RecallAccepted);
+                // What can't be counted was asked for all the same.
+                if let Err(error) = self.count(job, content.ino) {
+                    log::error!("the catalog can't count a retrieval: {error}");
+                }
                 self.accepted.notify_one();
                 Ok(Asked::Accepted(Box::new(job.clone()), job_id))
             }

@@ -7,6 +7,7 @@ use crate::catalog::Content;
 use crate::catalog::ContentId;
 use crate::catalog::Restore;
 use crate::catalog::now;
+use crate::prices::Prices;
 use crate::service::Tier;
 use crate::util::budget::Amount;
 use crate::util::budget::Over;
@@ -88,9 +89,9 @@ impl Recall {
         Ok(self.settings.budget.check(self.catalog.spent(now)?, amount, now).err())
     }
 
-    /// As of when the prices are that estimates are made with.
-    pub fn prices_date(&self) -> &str {
-        &self.settings.prices.date
+    /// What estimates, and the budget, are made with.
+    pub fn prices(&self) -> &Prices {
+        &self.settings.prices
     }
 
     /// The tier of retrievals that reads start.

@@ -42,9 +42,12 @@ use crate::catalog::Catalog;
 use crate::catalog::ContentId;
 use crate::catalog::Sealed;
 use crate::catalog::Upload;
+use crate::catalog::Usage;
 use crate::catalog::VaultId;
 use crate::service::ArchiveService;
 use crate::service::Kind;
+use crate::service::MULTIPART;
+use crate::service::USUAL_PART;
 use crate::store::Store;
 use crate::util::crash;
 use crate::util::crash::Point;
@@ -419,7 +422,18 @@ impl Uploads {
             self.archived_bytes.fetch_add(content.size, Ordering::Relaxed);
             log::debug!("archived {} as {}", show(&sealed.path), archive.archive_id);
         }
-        Ok(())
+        let requests = self.requests_for(content.size);
+        self.catalog.count(content.vault, &sealed.path, Usage::Upload, requests, content.size, catalog::now())
+    }
+
+    /// How many requests an archive of `size` bytes takes, if none is repeated: one, or those for its parts, their beginning and
+    /// their end.
+    fn requests_for(&self, size: u64) -> u64 {
+        let part_size = self.service.limits().part_size(size, self.settings.part_size.unwrap_or(USUAL_PART));
+        match part_size {
+            Some(part_size) if size >= MULTIPART => 2 + size.div_ceil(part_size),
+            _ => 1,
+        }
     }
 
     fn pause(&self, sealed: &Sealed, reason: &str, permanent: bool) {

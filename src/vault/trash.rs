@@ -13,9 +13,12 @@ use super::Error;
 use super::Vaults;
 use crate::catalog;
 use crate::catalog::Archive;
+use crate::catalog::BILLED;
 use crate::catalog::Ino;
 use crate::catalog::Trashed;
+use crate::catalog::Usage;
 use crate::catalog::now;
+use crate::prices::OVERHEAD;
 use crate::service;
 use crate::service::Kind;
 use crate::service::Retention;
@@ -107,6 +110,7 @@ impl Vaults {
             match self.service.delete_archive(&trashed.vault, &archive.archive_id).await {
                 Ok(()) => {
                     crash::at(Point::ArchiveDeleted);
+                    self.count_early(trashed, archive)?;
                     purged.gone.push(ino);
                 }
                 Err(error) if error.kind() == Kind::NotFound => purged.gone.push(ino),
@@ -127,6 +131,19 @@ impl Vaults {
         self.catalog.purged(&purged.gone, now())?;
         crash::at(Point::Purged);
         Ok(purged)
+    }
+
+    /// Counts a deletion before the day until which the archive is paid for.
+    fn count_early(&self, trashed: &Trashed, archive: &Archive) -> catalog::Result<()> {
+        let billed = i64::try_from(BILLED.as_nanos()).unwrap_or(i64::MAX);
+        let left = archive.created.saturating_add(billed).saturating_sub(now());
+        let days = left.max(0).unsigned_abs().div_ceil(DAY.unsigned_abs());
+        let Some(vault) = trashed.inode.vault else { return Ok(()) };
+        let bytes = (archive.size + OVERHEAD).saturating_mul(days);
+        match days {
+            0 => Ok(()),
+            _ => self.catalog.count(vault, &trashed.path, Usage::EarlyDeletion, 1, bytes, now()),
+        }
     }
 
     /// When the deletion of an archive that was refused may be tried again.

@@ -169,3 +169,49 @@ fn restores() {
         assert_eq!(told(&place, &format!("v/{n}"), "state").as_deref(), Some("cached"));
     }
 }
+
+#[test]
+fn costs() {
+    let place = mounted();
+    fs::create_dir(place.path("mnt/v/d")).expect("a directory");
+    for (name, size) in [("v/d/large", 5 << 20), ("v/d/small", 1), ("v/f", 1 << 20), ("v/gone", 100), ("w/f", 10)] {
+        fs::write(place.path("mnt").join(name), bytes(size)).expect("a file");
+    }
+    chill(&place);
+    fs::remove_file(place.path("mnt/v/gone")).expect("deleted");
+    assert_eq!(fs::read(place.path("mnt/v/d/small")).expect("read").len(), 1);
+    remount(&place, &[]);
+    let report = || {
+        let json = place.ok(&["cost", "--json", &place.text("mnt")]);
+        serde_json::from_str::<serde_json::Value>(&json).expect("JSON")
+    };
+    let told = report();
+    let vault =
+        &told["vaults"].as_array().expect("vaults").iter().find(|vault| vault["vault"] == "v").expect("v").clone();
+    let all = &vault["all"];
+    assert_eq!((all["archives"].as_u64(), all["bytes"].as_u64()), (Some(4), Some((6 << 20) + 101)));
+    let prices = glacierfs::prices::Prices::built_in("us-east-1");
+    assert_eq!(all["storage"].as_u64(), Some(prices.storage_month((6 << 20) + 101, 4).0));
+    assert_eq!((all["upload_requests"].as_u64(), all["uploads"].as_u64()), (Some(4), Some(prices.upload(4).0)));
+    assert_eq!((all["retrieval_jobs"].as_u64(), all["retrieved_bytes"].as_u64()), (Some(1), Some(1)));
+    assert_eq!((vault["trash_archives"].as_u64(), vault["trash_bytes"].as_u64()), (Some(1), Some(100)));
+    let tops: Vec<_> = vault["tops"].as_array().expect("directories").iter().collect();
+    let names: Vec<_> = tops.iter().map(|top| top["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["", "d"]);
+    assert_eq!(
+        (tops[1]["costs"]["archives"].as_u64(), tops[1]["costs"]["upload_requests"].as_u64()),
+        (Some(2), Some(2))
+    );
+    assert_eq!(tops[1]["costs"]["retrieval_jobs"].as_u64(), Some(1));
+    assert!(all["projected"].as_u64() >= all["storage"].as_u64());
+
+    // Ninety days are paid for.
+    place.ok(&["trash", "purge", "--yes", "--all", "--mount", &place.text("mnt")]);
+    let told = report();
+    let all = &told["vaults"].as_array().expect("vaults").iter().find(|vault| vault["vault"] == "v").expect("v")["all"]
+        .clone();
+    assert_eq!((all["archives"].as_u64(), all["early_deletions"].as_u64()), (Some(3), Some(1)));
+    assert_eq!(all["early"].as_u64(), Some(prices.early_deletion((100 + (32 << 10)) * 90).0));
+    let page = place.ok(&["cost", &place.text("mnt")]);
+    assert!(page.contains("AWS's bill is what counts") && page.contains("  d/"), "{page}");
+}

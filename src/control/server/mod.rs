@@ -6,6 +6,7 @@
 
 mod answer;
 mod cached;
+mod cost;
 mod import;
 mod paths;
 mod restores;
@@ -146,6 +147,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/v1/evict", post(cached::evict))
         .route("/v1/pin", post(cached::pin))
         .route("/v1/cache", get(cached::cache))
+        .route("/v1/cost", get(cost::cost))
         .route("/v1/restore", post(restores::restore))
         .route("/v1/restores", get(restores::list))
         .route("/v1/restores/{id}", get(restores::one).delete(restores::cancel))

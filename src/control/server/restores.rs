@@ -82,7 +82,7 @@ fn plan(daemon: &Daemon, request: &wire::Restore) -> Result<RestorePlan, Failure
     let tier = tier.unwrap_or(recall.tier());
     let takes = recall.takes(tier);
     let mut plan =
-        RestorePlan { tier: tier.to_string(), prices_date: recall.prices_date().to_owned(), ..Default::default() };
+        RestorePlan { tier: tier.to_string(), prices_date: recall.prices().date.clone(), ..Default::default() };
     let mut estimate = Estimate::default();
     let mut restore = match request.dry_run {
         true => None,
