@@ -251,15 +251,6 @@ impl Catalog {
         })
     }
 
-    /// Forgets a job: its output is here, or there won't be any. One that the service wasn't asked for costs nothing.
-    pub fn drop_job(&self, id: i64) -> Result<()> {
-        self.write(|tx| {
-            planning::forget_charge(tx, id)?;
-            tx.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([id])?;
-            Ok(())
-        })
-    }
-
     /// The content whose bytes are in archive `row`, whether a file has it or not any more.
     pub fn content_once_of(&self, row: ArchiveRow) -> Result<Option<ContentId>> {
         self.read(|conn| {

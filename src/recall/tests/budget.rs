@@ -178,7 +178,7 @@ fn no_interleaving_passes_a_limit() {
                                     }
                                     let size = job.last - job.first + 1;
                                     match rng.random_range(0..4) {
-                                        0 => house.catalog.drop_job(job.id).expect("refused"),
+                                        0 => house.catalog.job_unwanted(job.id, now).expect("refused"),
                                         1 => house
                                             .catalog
                                             .job_adopted(job.id, "another's", job.first, true)
@@ -195,7 +195,7 @@ fn no_interleaving_passes_a_limit() {
                                             if rng.random_bool(0.2) {
                                                 house.catalog.job_lost(job.id, &terms).expect("lost");
                                             } else if rng.random_bool(0.5) {
-                                                house.catalog.drop_job(job.id).expect("done");
+                                                house.catalog.job_unwanted(job.id, now).expect("done");
                                             }
                                         }
                                     }
@@ -219,7 +219,7 @@ fn no_interleaving_passes_a_limit() {
     });
     // What is planned and counted yet, and what was asked for, is all that is counted.
     for job in house.catalog.due_jobs(i64::MAX, 10_000).expect("jobs") {
-        house.catalog.drop_job(job.id).expect("dropped");
+        house.catalog.job_unwanted(job.id, now()).expect("dropped");
     }
     let spent: u64 = (0..4).map(|day| check(day).day.requests).sum();
     assert_eq!(spent, lock(&asked).len() as u64);
