@@ -22,7 +22,6 @@ pub(super) struct Readers {
 struct Run {
     next: u64,
     length: u64,
-    is_told: bool,
 }
 
 impl Readers {
@@ -43,7 +42,7 @@ impl Readers {
         }
     }
 
-    /// Notes a read of `size` bytes at `offset`. True once for a handle: when it has read enough in a row.
+    /// Notes a read of `size` bytes at `offset`. True whenever enough was read in a row since it was last.
     pub(super) fn read(&self, fh: u64, offset: u64, size: u64) -> bool {
         let runs = self.runs.read().unwrap_or_else(PoisonError::into_inner);
         let Some(run) = runs.get(&fh) else { return false };
@@ -53,7 +52,11 @@ impl Readers {
         }
         run.length += size;
         run.next = offset.saturating_add(size);
-        run.length >= self.enough && !std::mem::replace(&mut run.is_told, true)
+        let is_enough = run.length >= self.enough;
+        if is_enough {
+            run.length = 0;
+        }
+        is_enough
     }
 }
 
@@ -61,7 +64,7 @@ impl Readers {
 mod tests {
     use super::*;
 
-    /// Promise: only who reads in a row is told of, once, and only of files that weren't local.
+    /// Promise: only who reads in a row is told of, again and again, and only of files that weren't local.
     #[test]
     fn only_reading_in_a_row_counts() {
         let readers = Readers::new(8 * NEAR);
@@ -69,7 +72,7 @@ mod tests {
         readers.opened(1);
         assert!(!(0..100).any(|n| readers.read(1, n * 3 * NEAR, NEAR)), "with gaps");
         let told: Vec<u64> = (0..100).filter(|n| readers.read(1, n * NEAR, NEAR)).collect();
-        assert_eq!(told, [7]);
+        assert_eq!(told[..3], [7, 15, 23]);
         readers.closed(1);
         assert!(readers.runs.read().expect("runs").is_empty());
     }

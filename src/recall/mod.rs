@@ -330,14 +330,16 @@ impl Recall {
         self.rate.total()
     }
 
-    /// Has what is missing of content `id` from byte `first` on retrieved, as far as the budget allows: somebody reads it from one
-    /// end to the other, and is to find it there.
+    /// Has what is missing of content `id` from byte `first` on retrieved, as far as the budget allows, and half of the cache holds it:
+    /// somebody reads it from one end to the other, and is to find it there. To be called again as they go on.
     ///
     /// # Errors
     /// The catalog's.
     pub fn ahead(&self, id: ContentId, first: u64, tier: Option<Tier>) -> Result<(), Error> {
         let tier = tier.unwrap_or(self.settings.tier);
-        let last = self.catalog.content(id)?.size.saturating_sub(1);
+        // What doesn't stay until it is read would be paid for twice.
+        let most = (self.cache.usage().high / 2).max(self.settings.window);
+        let last = self.catalog.content(id)?.size.min(first.saturating_add(most)).saturating_sub(1);
         if first <= last
             && let Planned::Over(over) = self.plan(id, (first, last), tier, true)?
         {

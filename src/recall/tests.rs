@@ -40,13 +40,13 @@ fn settings() -> Settings {
     Settings { window: WINDOW, ..Settings::default() }
 }
 
-fn open(tmp: tempfile::TempDir, fake: Arc<Fake>, settings: Settings) -> House {
+fn open(tmp: tempfile::TempDir, fake: Arc<Fake>, settings: Settings, cache: u64) -> House {
     let catalog = Arc::new(Catalog::open(&tmp.path().join("catalog.db"), Duration::ZERO).expect("catalog"));
     let mode = InodeKind::Directory.bits() | 0o755;
     let new = NewInode { mode, uid: 0, gid: 0, rdev: 0, target: None, content: None };
     catalog.add_vault("v", "", new, 1).expect("vault");
     let store = Arc::new(Store::open(&tmp.path().join("store")).expect("store"));
-    let cache = Arc::new(Cache::new(catalog.clone(), store.clone(), 1 << 30).expect("cache"));
+    let cache = Arc::new(Cache::new(catalog.clone(), store.clone(), cache).expect("cache"));
     let recall = Arc::new(Recall::new(catalog.clone(), store.clone(), cache.clone(), fake.clone(), settings));
     let (stop, stopping) = watch::channel(false);
     let running = tokio::spawn(recall.clone().run(stopping));
@@ -58,7 +58,7 @@ fn house() -> House {
 }
 
 fn house_with(settings: Settings) -> House {
-    open(tempfile::tempdir().expect("temporary directory"), Fake::new(&["v"]), settings)
+    open(tempfile::tempdir().expect("temporary directory"), Fake::new(&["v"]), settings, 1 << 30)
 }
 
 fn bytes(size: u64) -> Vec<u8> {
@@ -103,7 +103,7 @@ impl House {
         let _ = self.running.await;
         let House { fake, tmp, recall, catalog, .. } = self;
         drop((recall, catalog));
-        open(tmp, fake, settings())
+        open(tmp, fake, settings(), 1 << 30)
     }
 }
 

@@ -46,6 +46,32 @@ async fn outputs_that_are_no_use_are_not_shared() {
     }
 }
 
+/// Promise: of a file that is read from one end to the other no more is asked for ahead than half of the cache holds; as the reader goes
+/// on, so does that, and nothing is asked for twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_ahead_stays_within_the_cache() {
+    let tmp = tempfile::tempdir().expect("temporary directory");
+    let house = open(tmp, Fake::new(&["v"]), settings(), 4 * WINDOW);
+    let id = house.archive("a", &bytes(8 * WINDOW));
+    house.recall.bring(id, 0, 0, None).await.expect("recalled");
+    house.fake.hold_jobs();
+    let asked = async |n: usize| {
+        while house.fake.all_jobs().len() < n {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(house.fake.all_jobs().len(), n);
+    };
+    // The half window that is read, and two on from there, touch three.
+    house.recall.ahead(id, WINDOW / 2, None).expect("asked for");
+    asked(3).await;
+    house.recall.ahead(id, WINDOW / 2, None).expect("asked for");
+    house.recall.ahead(id, WINDOW, None).expect("asked for");
+    asked(3).await;
+    house.recall.ahead(id, 3 * WINDOW, None).expect("asked for");
+    asked(5).await;
+}
+
 /// Promise: no byte is retrieved while it is local or a job has it whose output can still be fetched, whatever is read in whatever
 /// order, and however outputs break off, come damaged or are forgotten by the service; and what is read is what was stored.
 #[tokio::test(flavor = "multi_thread")]
