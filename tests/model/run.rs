@@ -18,7 +18,7 @@ use super::target::Target;
 type MaybeAttr = Option<Result<Attr>>;
 
 /// After how many steps everything is compared.
-const EVERYTHING: usize = 500;
+pub const EVERYTHING: usize = 500;
 /// Files up to this size are compared whole after a step, larger ones around it.
 const WHOLE: u64 = 256 << 10;
 
