@@ -13,6 +13,7 @@ pub mod fs;
 pub mod fuse;
 pub mod glacier;
 pub mod import;
+pub mod notify;
 pub mod prices;
 pub mod recall;
 pub mod scrub;

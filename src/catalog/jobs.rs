@@ -204,6 +204,25 @@ impl Catalog {
         })
     }
 
+    /// Those of the vault named `vault` that the service has accepted as `job_id`: more than one when they share its output.
+    pub fn accepted_jobs(&self, vault: &str, job_id: &str) -> Result<Vec<Job>> {
+        self.read(|conn| {
+            let mut statement = conn
+                .prepare_cached(&format!("{JOB} WHERE j.job_id = ?1 AND v.name = ?2 AND j.state = 1 ORDER BY j.id"))?;
+            let rows = statement.query_map([job_id, vault], Job::from_row)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Whether the service is at a job still, as far as is noted.
+    pub fn is_accepted(&self, job: &Job) -> Result<bool> {
+        self.read(|conn| {
+            let mut statement =
+                conn.prepare_cached("SELECT 1 FROM job WHERE id = ?1 AND job_id IS ?2 AND state = 1")?;
+            Ok(statement.exists(params![job.id, job.job_id])?)
+        })
+    }
+
     /// The jobs for an archive.
     pub fn jobs_of(&self, archive: ArchiveRow) -> Result<Vec<Job>> {
         self.read(|conn| {

@@ -201,6 +201,7 @@ ALTER TABLE job ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;   -- billionths of a
 ALTER TABLE job ADD COLUMN held TEXT;           -- why a planned one has to wait until it is due, where somebody should know
 ALTER TABLE job ADD COLUMN base INTEGER;        -- first byte of the archive in the output, which may be more than is wanted; NULL: first
 CREATE INDEX job_due ON job (due, id) WHERE state = 0;
+CREATE INDEX job_named ON job (job_id) WHERE job_id IS NOT NULL;
 CREATE TABLE spent (
     day      INTEGER PRIMARY KEY,               -- since 1970, UTC
     requests INTEGER NOT NULL,                  -- retrieval jobs

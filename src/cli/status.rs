@@ -103,8 +103,9 @@ fn page(status: &wire::Status) -> String {
     }
     section(&mut page, "Paused", status.paused.iter().map(|pause| paused(pause, now)).collect());
     let trouble = status.recall_trouble.iter();
-    let told = trouble.map(|told| vec![format!("since {}", output::local_time(told.since)), told.reason.clone()]);
-    section(&mut page, "Recalls wait", told.collect());
+    let told = |told: &wire::Trouble| vec![format!("since {}", output::local_time(told.since)), told.reason.clone()];
+    section(&mut page, "Recalls wait", trouble.map(told).collect());
+    section(&mut page, "No notifications", status.notify_trouble.iter().map(told).collect());
     let held = status.held.iter().map(|held| {
         let jobs = output::count(held.jobs, "retrieval", "retrievals");
         vec![format!("{jobs}, {}", size::human(held.bytes)), output::local_time(held.until), held.reason.clone()]
@@ -314,6 +315,7 @@ mod tests {
             spool: Spool::default(),
             paused: Vec::new(),
             recall_trouble: None,
+            notify_trouble: None,
             budget: Vec::new(),
             held: Vec::new(),
             undeletable: 0,
@@ -344,6 +346,7 @@ mod tests {
         let (vault, reason) = ("docs".to_owned(), "access denied".to_owned());
         status.paused = vec![Paused { vault, reason, since: started, retry }];
         status.recall_trouble = Some(Trouble { reason: "no connection".to_owned(), since: started });
+        status.notify_trouble = Some(Trouble { reason: "no such queue".to_owned(), since: started });
         status.budget = vec![wire::BudgetLimit {
             limit: "3 requests a day".to_owned(),
             used: "1 request".to_owned(),
@@ -366,6 +369,7 @@ mod tests {
             "\nPaused\n  docs  since ",
             "  being tried again  access denied\n",
             "\nRecalls wait\n  since ",
+            "\nNo notifications\n  since ",
             "\nHeld until\n  2 retrievals, 1.0 MiB  ",
             "\nBudget\n  3 requests a day  1 request used\n",
         ] {

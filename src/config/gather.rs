@@ -161,7 +161,8 @@ impl Gathered {
 
     /// The typed configuration, once the settings are also checked against each other.
     pub fn config(&self) -> Result<Config, Error> {
-        if let (Some(local), Some(other)) = (self.get("local"), self.get("endpoint").or_else(|| self.get("profile"))) {
+        let others = ["endpoint", "profile", "notify"];
+        if let (Some(local), Some(other)) = (self.get("local"), others.into_iter().find_map(|key| self.get(key))) {
             let reason = format!(
                 "{} can't go with local ({}): local keeps the vaults on this machine and serves them itself",
                 other.setting.key, local.source

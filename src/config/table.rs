@@ -11,6 +11,7 @@ use super::Error;
 use super::gather::Gathered;
 use super::value;
 use crate::util::budget::Limit;
+use crate::util::queue::Queue;
 use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
 use crate::util::tier::Tier;
@@ -251,6 +252,11 @@ settings! {
         /// Largest piece, in bytes, that one recall asks for: archives up to this size are recalled whole, larger ones in
         /// aligned windows of it.
         "recall-window" => recall_window: u64, Size, "SIZE", value::window, Default::Fixed("1G"), "a power of two of at least 1M";
+
+        /// Queue that tells when retrievals are ready, so that they are noticed within a second: one of SQS, of this mount alone, that is
+        /// subscribed to the topic which the vaults notify.
+        "notify" => notify: Option<Queue>, Text, "sqs:QUEUE", value::queue, Default::Nothing,
+            "sqs: and a queue's name or URL, such as sqs:done or sqs:https://sqs.eu-central-1.amazonaws.com/123456789012/done";
 
         /// How long a read of a file that isn't local may wait before it fails with ETIMEDOUT.
         "recall-timeout" => recall_timeout: Option<Duration>, Duration, "DURATION", value::duration_or_none, Default::Fixed("none"),

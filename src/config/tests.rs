@@ -170,6 +170,8 @@ fn conflicts() {
     let both =
         case().flag("mountpoint", "/mnt/v").flag("local", "/srv/v").variable("GLACIERFS_ENDPOINT", "http://[::1]:1");
     assert!(both.error().starts_with("GLACIERFS_ENDPOINT: endpoint can't go with local (--local)"), "{}", both.error());
+    let told = case().flag("mountpoint", "/mnt/v").flag("local", "/srv/v").flag("notify", "sqs:done");
+    assert!(told.error().starts_with("--notify: notify can't go with local (--local)"), "{}", told.error());
     let remote = case().flag("mountpoint", "/mnt/v").flag("region", "eu-west-1").flag("retrieval-delay", "bulk=1s");
     assert!(
         remote.error().starts_with("--retrieval-delay: retrieval-delay is the embedded endpoint's"),
@@ -237,6 +239,8 @@ fn bad_values() {
         ("recall-timeout", "10"),
         ("recall-timeout", "0"),
         ("tier", "fast"),
+        ("notify", "done"),
+        ("notify", "sqs:done.fifo"),
         ("recall", "later"),
         ("upload-delay", "-1s"),
         ("uploads", "0"),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::util::budget::Limit;
+use crate::util::queue::Queue;
 use crate::util::recall::RecallPolicy;
 use crate::util::saved::Saved;
 use crate::util::size;
@@ -40,15 +41,6 @@ pub(super) fn path(text: &str) -> Option<PathBuf> {
 }
 
 /// A mount point's real path, as the kernel's mount table shows it. The last part isn't looked at when that fails,
-/// A time above zero; `off` is none.
-pub fn duration_or_off(text: &str) -> Option<Option<Duration>> {
-    match text {
-        "off" => Some(None),
-        "none" => None,
-        _ => duration_or_none(text),
-    }
-}
-
 /// as it does for a dead mount ("Transport endpoint is not connected").
 pub fn mountpoint(text: &str) -> Option<PathBuf> {
     let path = path(text)?;
@@ -100,6 +92,15 @@ pub(super) fn duration_or_none(text: &str) -> Option<Option<Duration>> {
     }
 }
 
+/// A time above zero; `off` is none.
+pub(super) fn duration_or_off(text: &str) -> Option<Option<Duration>> {
+    match text {
+        "off" => Some(None),
+        "none" => None,
+        _ => duration_or_none(text),
+    }
+}
+
 pub(super) fn saved(text: &str) -> Option<Saved> {
     text.parse().ok()
 }
@@ -114,6 +115,10 @@ pub(super) fn comm(text: &str) -> Option<String> {
 }
 
 pub(super) fn limit(text: &str) -> Option<Limit> {
+    text.parse().ok()
+}
+
+pub(super) fn queue(text: &str) -> Option<Queue> {
     text.parse().ok()
 }
 

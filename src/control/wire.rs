@@ -165,6 +165,8 @@ pub struct Status {
     pub paused: Vec<Paused>,
     /// What keeps recalls from moving, if anything does; they are tried again by themselves.
     pub recall_trouble: Option<Trouble>,
+    /// Why the queue of `notify` isn't heard, if it isn't; recalls go on without it, and it is tried again.
+    pub notify_trouble: Option<Trouble>,
     /// The limits of what retrievals may take.
     pub budget: Vec<BudgetLimit>,
     /// Retrievals that wait for the budget's next day or month, or for the account's retrieval policy.
@@ -692,6 +694,7 @@ mod tests {
             "cache":{"bytes":1,"limit":2,"low":1,"files":3},"spool":{"bytes":4},
             "paused":[{"vault":"v","reason":"denied","since":"2026-01-02T03:04:05Z","retry":"2026-01-02T03:04:06Z"}],
             "recall_trouble":{"reason":"no connection","since":"2026-01-02T03:04:05Z"},
+            "notify_trouble":{"reason":"no such queue","since":"2026-01-02T03:04:05Z"},
             "budget":[{"limit":"3 requests a day","used":"1 request","most":3,"spent":1}],
             "held":[{"reason":"no more today","jobs":2,"bytes":3,"until":"2026-01-03T00:00:00Z"}],"undeletable":0 }"#;
         let status: Status = serde_json::from_str(text).expect("a status of the contract");

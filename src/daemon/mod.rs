@@ -41,6 +41,7 @@ use crate::control::server::Daemon;
 use crate::fs;
 use crate::fs::Fs;
 use crate::fuse;
+use crate::notify;
 use crate::prices::Prices;
 use crate::recall;
 use crate::recall::Recall;
@@ -252,7 +253,7 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
     log::info!("{} is mounted at {}", endpoint, config.mountpoint.display());
 
     let (end_uploads, uploads_end) = watch::channel(false);
-    let background = Background {
+    let mut background = Background {
         uploads: tokio::spawn(uploads.clone().run(uploads_end)),
         rest: vec![
             tokio::spawn(recall.clone().run(stopping.clone())),
@@ -266,6 +267,10 @@ async fn serve(config: Config, state: &StateDir, runtime: &Runtime) -> Result<()
             tokio::spawn(tasks::tell(uploads.clone(), catalog.clone())),
         ],
     };
+    if let Some(queue) = config.notify.clone() {
+        let settings = notify::Settings { queue, region: config.region.clone(), profile: config.profile.clone() };
+        background.rest.push(tokio::spawn(notify::listen(recall.clone(), settings)));
+    }
     tasks::learn_cached(cache.clone());
     tasks::set_aside_unknown(store, catalog.clone());
     let asked_to_stop = Arc::new(control::server::StopRequest::default());

@@ -14,6 +14,7 @@ mod adopt;
 mod ask;
 mod expect;
 mod fetch;
+mod hear;
 mod plan;
 mod poll;
 mod restore;
@@ -58,6 +59,7 @@ use crate::util::retry::Backoff;
 use crate::util::size::GIB;
 
 use expect::Expectations;
+use hear::Hearing;
 pub use restore::Estimate;
 pub use trouble::Trouble;
 use trouble::Troubles;
@@ -186,6 +188,10 @@ pub struct Recall {
     fetching: Mutex<HashMap<i64, Arc<AtomicU64>>>,
     /// When jobs can be expected.
     expected: Expectations,
+    /// Whether others tell of jobs that have ended.
+    hearing: Hearing,
+    /// Held by who records what became of an accepted job.
+    noting: Mutex<()>,
     requests: Semaphore,
     planned: Notify,
     accepted: Notify,
@@ -215,6 +221,8 @@ impl Recall {
             failures: Mutex::new(LruCache::new(NonZeroUsize::new(FAILURES).unwrap_or(NonZeroUsize::MIN))),
             bad: Mutex::new(LruCache::new(NonZeroUsize::new(FAILURES).unwrap_or(NonZeroUsize::MIN))),
             fetching: Mutex::default(),
+            hearing: Hearing::default(),
+            noting: Mutex::default(),
             requests: Semaphore::new(REQUESTS),
             planned: Notify::new(),
             accepted: Notify::new(),

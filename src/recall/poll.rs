@@ -2,7 +2,8 @@
 //!
 //! By one list of each vault's jobs. The time between two looks is a share of how long it is since a job was accepted, so that a job
 //! of seconds is noticed at once and one of hours costs little; and half of the time until the first is expected, by how long
-//! retrievals took before. The former is measured here: the machine's clock may be set meanwhile.
+//! retrievals took before. The former is measured here: the machine's clock may be set meanwhile. While a queue tells of jobs that have
+//! ended, looks are for what it loses, and more seldom.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 use super::RETRY;
 use super::Recall;
+use super::lock;
 use super::trouble::Work;
 use crate::catalog;
 use crate::catalog::Job;
@@ -28,6 +30,9 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(300);
 /// What share of its waiting time a job may be noticed late.
 const LATE: f64 = 0.05;
+/// The same and the longest time between two looks while a queue tells.
+const LATE_TOLD: f64 = 0.25;
+const LONGEST_TOLD: Duration = Duration::from_secs(900);
 /// What share of the time may go into looking.
 const LOOKING: u32 = 5;
 
@@ -56,10 +61,11 @@ impl Recall {
                 Some(error) => self.troubles.begin(Work::Poll, error.to_string()),
             }
             // Trouble with one vault doesn't hold up the others.
+            let (late, longest) = if self.hearing.works() { (LATE_TOLD, LONGEST_TOLD) } else { (LATE, LONGEST) };
             let (shortest, pause) = if errors.len() < waiting.len() {
                 failures = 0;
                 let shortest = (began.elapsed() * LOOKING).clamp(SHORTEST, LONGEST);
-                (shortest, youngest.elapsed().mul_f64(LATE).max(self.unexpected()).min(LONGEST))
+                (shortest, youngest.elapsed().mul_f64(late).max(self.unexpected()).min(longest))
             } else {
                 failures += 1;
                 (SHORTEST, RETRY.wait(failures))
@@ -69,6 +75,8 @@ impl Recall {
                 () = tokio::time::sleep(pause.saturating_sub(shortest)) => {}
                 // A younger job is one to look at soon.
                 () = self.accepted.notified() => youngest = Instant::now(),
+                // Nobody tells any more.
+                () = self.hearing.lost() => {}
             }
         }
     }
@@ -104,7 +112,8 @@ impl Recall {
         left.min().unwrap_or_default() / 2
     }
 
-    async fn look_at(&self, job: &Job) -> Result<(), service::Error> {
+    /// Asks the service for one job.
+    pub(super) async fn look_at(&self, job: &Job) -> Result<(), service::Error> {
         // An accepted job has its name.
         let Some(job_id) = &job.job_id else { return Ok(()) };
         match self.service.job(&job.vault_name, job_id).await {
@@ -122,30 +131,39 @@ impl Recall {
 
     /// Records what the service says of a job; `None`: that it doesn't know it.
     fn note(&self, job: &Job, found: Option<&service::Job>) {
-        let noted = match found.map(|found| &found.status) {
-            Some(JobStatus::InProgress) => Ok(()),
-            Some(JobStatus::Succeeded) => {
+        match found.map(|found| &found.status) {
+            Some(JobStatus::InProgress) => {}
+            Some(JobStatus::Succeeded) => self.end(job, || {
                 if let Some((found, ended)) = found.and_then(|found| Some((found, found.completed?))) {
                     let took = Duration::try_from(ended.duration_since(found.created)).unwrap_or_default();
-                    self.expected.note(&self.catalog, job.tier, took).and_then(|()| self.ready(job))
-                } else {
-                    self.ready(job)
+                    self.expected.note(&self.catalog, job.tier, took)?;
                 }
+                self.ready(job)
+            }),
+            Some(JobStatus::Failed(reason)) => {
+                self.end(job, || self.fail(job, &format!("the service gave up: {reason}")));
             }
-            Some(JobStatus::Failed(reason)) => self.fail(job, &format!("the service gave up: {reason}")),
-            None => {
+            None => self.end(job, || {
                 log::warn!("the service doesn't know retrieval {:?} any more: it is asked for again", job.job_id);
                 self.lost(job)
-            }
-        };
-        if let Err(error) = noted {
-            log::error!("the catalog can't record a retrieval: {error}");
+            }),
         }
     }
 
     /// The service will never answer for this job.
     fn gave_up(&self, job: &Job, error: &service::Error) {
-        if let Err(error) = self.fail(job, &error.to_string()) {
+        self.end(job, || self.fail(job, &error.to_string()));
+    }
+
+    /// Records what became of a job that was waited for, unless another look has done so meanwhile.
+    fn end(&self, job: &Job, record: impl FnOnce() -> catalog::Result<()>) {
+        let _one_at_a_time = lock(&self.noting);
+        let recorded = match self.catalog.is_accepted(job) {
+            Ok(true) => record(),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = recorded {
             log::error!("the catalog can't record a retrieval: {error}");
         }
     }

@@ -1,6 +1,7 @@
 //! The promises of recall, with a service in memory.
 
 mod budget;
+mod hearing;
 mod sharing;
 
 use std::os::unix::fs::FileExt;

@@ -28,6 +28,8 @@ pub(super) enum Work {
     Poll,
     /// Fetching their output.
     Fetch,
+    /// Hearing from others which are ready. Without it all goes on.
+    Hear,
 }
 
 impl Work {
@@ -36,6 +38,7 @@ impl Work {
             Work::Ask => "retrievals can't be started",
             Work::Poll => "the state of retrievals can't be asked for",
             Work::Fetch => "retrieved data can't be fetched",
+            Work::Hear => "nothing is heard of jobs that have ended, which are looked for instead",
         }
     }
 }
@@ -59,8 +62,15 @@ impl Troubles {
         }
     }
 
+    /// The oldest of those that keep something from moving.
     pub(super) fn oldest(&self) -> Option<Trouble> {
-        lock(&self.0).values().min_by_key(|trouble| trouble.since).cloned()
+        let troubles = lock(&self.0);
+        let holding = troubles.iter().filter(|(work, _)| **work != Work::Hear).map(|(_, trouble)| trouble);
+        holding.min_by_key(|trouble| trouble.since).cloned()
+    }
+
+    pub(super) fn of(&self, work: Work) -> Option<Trouble> {
+        lock(&self.0).get(&work).cloned()
     }
 }
 

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod crash;
 pub mod money;
 pub mod mountinfo;
+pub mod queue;
 pub mod rate;
 pub mod recall;
 pub mod retry;

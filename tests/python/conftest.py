@@ -2,6 +2,7 @@
 
 import pytest
 from harness import MIB, Endpoint, bare, hashes
+from moto.server import ThreadedMotoServer
 
 QUICK = ["--retrieval-delay", "all=0s", "--retrieval-delay", "bulk=1h", "--inventory-interval", "0s"]
 
@@ -69,6 +70,16 @@ def serve(tmp_path):
     yield start
     for endpoint in started:
         endpoint.stop()
+
+
+@pytest.fixture(scope="session")
+def moto():
+    """The URL of moto, which is SNS and SQS, on a free port."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
 
 
 @pytest.fixture

@@ -267,6 +267,48 @@ class Vault:
         return self.endpoint.raw(method, self.path + rest, *arguments, **settings)
 
 
+class Topic:
+    """A topic with a queue that is subscribed to it."""
+
+    def __init__(self, moto, name, **attributes):
+        session = boto3.Session("testing", "testing", region_name=REGION)
+        self.sns, self.sqs = (session.client(service, endpoint_url=moto) for service in ("sns", "sqs"))
+        self.name, self.attributes = name, attributes
+        self.arn = self.sns.create_topic(Name=name)["TopicArn"]
+        self.subscribe_queue()
+
+    def subscribe_queue(self):
+        """Makes the queue, and subscribes it."""
+        self.queue = self.sqs.create_queue(QueueName=self.name)["QueueUrl"]
+        queue = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        self.sns.subscribe(TopicArn=self.arn, Protocol="sqs", Endpoint=queue, Attributes=self.attributes)
+
+    def send(self, text):
+        """Puts a message into the queue that the topic knows nothing of."""
+        self.sqs.send_message(QueueUrl=self.queue, MessageBody=text)
+
+    def next(self):
+        """The message that the queue gets next, as text."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            received = self.sqs.receive_message(QueueUrl=self.queue, WaitTimeSeconds=1).get("Messages", [])
+            for message in received:
+                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+                envelope = json.loads(message["Body"])
+                assert (envelope["Type"], envelope["TopicArn"]) == ("Notification", self.arn)
+                return envelope["Message"]
+        raise AssertionError(f"the queue of {self.arn} got nothing in {PATIENCE} s")
+
+    def is_empty(self):
+        return not self.sqs.receive_message(QueueUrl=self.queue).get("Messages")
+
+    def has_nothing(self):
+        """Whether all messages were deleted: none waits, and none is in somebody's hands."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        counts = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)["Attributes"]
+        return all(counts[name] == "0" for name in names)
+
+
 def refused(code, status, call, *arguments, **parameters):
     """Checks that a call fails with a code and a status; its message."""
     with pytest.raises(botocore.exceptions.ClientError) as caught:

@@ -2,12 +2,8 @@
 
 import json
 import socket
-import time
 
-import boto3
-import pytest
-from harness import PATIENCE, REGION, ok
-from moto.server import ThreadedMotoServer
+from harness import Topic, ok
 
 MEMBERS = [
     "Action", "ArchiveId", "ArchiveSHA256TreeHash", "ArchiveSizeInBytes", "Completed", "CompletionDate", "CreationDate",
@@ -15,43 +11,6 @@ MEMBERS = [
     "SHA256TreeHash", "SNSTopic", "StatusCode", "StatusMessage", "Tier", "VaultARN",
 ]  # fmt: skip
 CLOCK = ("--admin", "--clock", "virtual")
-
-
-@pytest.fixture(scope="module")
-def moto():
-    """The URL of moto on a free port."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-class Topic:
-    """A topic with a queue that is subscribed to it."""
-
-    def __init__(self, moto, name):
-        session = boto3.Session("testing", "testing", region_name=REGION)
-        sns, self.sqs = (session.client(service, endpoint_url=moto) for service in ("sns", "sqs"))
-        self.arn = sns.create_topic(Name=name)["TopicArn"]
-        self.queue = self.sqs.create_queue(QueueName=name)["QueueUrl"]
-        queue = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])
-        sns.subscribe(TopicArn=self.arn, Protocol="sqs", Endpoint=queue["Attributes"]["QueueArn"])
-
-    def next(self):
-        """The message that the queue gets next, as text."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            received = self.sqs.receive_message(QueueUrl=self.queue, WaitTimeSeconds=1).get("Messages", [])
-            for message in received:
-                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
-                envelope = json.loads(message["Body"])
-                assert (envelope["Type"], envelope["TopicArn"]) == ("Notification", self.arn)
-                return envelope["Message"]
-        raise AssertionError(f"the queue of {self.arn} got nothing in {PATIENCE} s")
-
-    def is_empty(self):
-        return not self.sqs.receive_message(QueueUrl=self.queue).get("Messages")
 
 
 def test_a_queue_gets_what_a_job_became(serve, moto):

@@ -18,6 +18,7 @@ use crate::catalog::now;
 use crate::control::wire;
 use crate::control::wire::PathText;
 use crate::recall::JobView;
+use crate::recall::Trouble;
 use crate::vault;
 
 /// Most uploads, and most jobs, that are told of.
@@ -70,10 +71,8 @@ fn collect(daemon: &Daemon) -> Result<wire::Status, Failure> {
                 since: pause.since,
             })
             .collect(),
-        recall_trouble: daemon
-            .recall
-            .trouble()
-            .map(|trouble| wire::Trouble { reason: trouble.reason, since: trouble.since }),
+        recall_trouble: daemon.recall.trouble().map(trouble),
+        notify_trouble: daemon.recall.hears_nothing().map(trouble),
         budget: budget(daemon)?,
         held: held(daemon)?,
         undeletable: daemon.catalog.trash_refused()?,
@@ -99,6 +98,10 @@ fn held(daemon: &Daemon) -> Result<Vec<wire::Held>, Failure> {
         until: Timestamp::from_nanosecond(i128::from(held.until)).unwrap_or(Timestamp::MAX),
     });
     Ok(held.collect())
+}
+
+fn trouble(trouble: Trouble) -> wire::Trouble {
+    wire::Trouble { reason: trouble.reason, since: trouble.since }
 }
 
 fn path(path: &Path) -> PathText {
