@@ -1,9 +1,11 @@
 //! A new object on its way to storage: bytes go in, both hashes and a row come out.
 //!
 //! The same way is taken by archives, parts and inventory documents. Up to [`INLINE`] bytes stay in memory and end in the
-//! object's row; beyond that they go to a file, so that however large an object is, it costs a buffer.
+//! object's row; beyond that they go to a file, so that however large an object is, it costs a buffer. Blocks of zeros are
+//! left out of the file: the images of disks that people archive are full of them.
 
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 
 use crate::glacier::treehash::{PayloadHash, PayloadHasher};
 use crate::server::db::{Tx, objects};
@@ -13,6 +15,10 @@ use crate::server::files::{Files, INLINE, NewFile};
 /// have to wait for all of it at once, nor all of it lie in memory.
 const SETTLE: u64 = 32 << 20;
 
+/// How much of a file is written, or left out, at a time, in bytes: a multiple of any file system's block.
+const BLOCK: usize = 64 << 10;
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
+
 /// Takes the bytes of a new object.
 pub(super) struct ObjectWriter {
     files: Files,
@@ -20,6 +26,8 @@ pub(super) struct ObjectWriter {
     /// What isn't in the file yet; everything, while there is none.
     buffer: Vec<u8>,
     file: Option<NewFile>,
+    /// How many bytes the file stands for.
+    length: u64,
     /// How many bytes were written to the file and not put on stable storage yet.
     unsettled: u64,
 }
@@ -31,6 +39,7 @@ impl ObjectWriter {
             hasher: PayloadHasher::new(),
             buffer: Vec::new(),
             file: None,
+            length: 0,
             unsettled: 0,
         }
     }
@@ -43,13 +52,30 @@ impl ObjectWriter {
     /// Ends the object. Nothing is on stable storage yet.
     pub fn finish(mut self) -> io::Result<NewObject> {
         let (number, bytes) = match self.file.take() {
-            Some(mut file) => {
-                file.file.write_all(&self.buffer)?;
+            Some(file) => {
+                let rest = std::mem::take(&mut self.buffer);
+                self.append(&file, &rest)?;
+                file.file.set_len(self.length)?;
                 (file.object, Bytes::File(file))
             }
             None => (self.files.allocate(), Bytes::Inline(self.buffer)),
         };
         Ok(NewObject { number, hash: self.hasher.finish(), bytes })
+    }
+
+    /// Adds `data` to the end of the file, but for its zeros: what was never written reads as those.
+    fn append(&mut self, file: &NewFile, mut data: &[u8]) -> io::Result<()> {
+        while !data.is_empty() {
+            let room = BLOCK - (self.length % BLOCK as u64) as usize;
+            let (block, rest) = data.split_at(room.min(data.len()));
+            if block != &ZEROS[..block.len()] {
+                file.file.write_all_at(block, self.length)?;
+                self.unsettled += block.len() as u64;
+            }
+            self.length += block.len() as u64;
+            data = rest;
+        }
+        Ok(())
     }
 }
 
@@ -61,18 +87,20 @@ impl Write for ObjectWriter {
             self.buffer.extend_from_slice(data);
             return Ok(data.len());
         }
-        let file = match &mut self.file {
+        let file = match self.file.take() {
             Some(file) => file,
-            none => none.insert(self.files.create()?),
+            None => self.files.create()?,
         };
-        file.file.write_all(&self.buffer)?;
-        file.file.write_all(data)?;
-        self.unsettled += (self.buffer.len() + data.len()) as u64;
-        self.buffer.clear();
+        let mut before = std::mem::take(&mut self.buffer);
+        self.append(&file, &before)?;
+        self.append(&file, data)?;
+        before.clear();
+        self.buffer = before;
         if self.unsettled >= SETTLE {
             file.settle()?;
             self.unsettled = 0;
         }
+        self.file = Some(file);
         Ok(data.len())
     }
 
@@ -121,6 +149,54 @@ impl NewObject {
                 tx.adopt(file);
                 Ok(())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    /// Promise: what is stored is what came, however it came and wherever its zeros are; and long zeros take no room.
+    #[test]
+    fn zeros_take_no_room() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let files = Files::open(dir.path(), 1).expect("opens");
+        let seed = rand::random();
+        println!("seed {seed}");
+        let mut rng = StdRng::seed_from_u64(seed);
+        for round in 0..30 {
+            let mut all = Vec::new();
+            let mut zeros = 0;
+            for _ in 0..rng.random_range(1..6) {
+                let length = rng.random_range(1..6 * BLOCK);
+                let fill = if rng.random() { 0 } else { rng.random_range(1..=u8::MAX) };
+                all.resize(all.len() + length, fill);
+                zeros += if fill == 0 { length.saturating_sub(2 * BLOCK) } else { 0 };
+            }
+            // Zeros to the end are what a length is for.
+            all.resize(all.len() + 2 * BLOCK, 0);
+            let mut writer = ObjectWriter::new(&files);
+            let mut rest = &all[..];
+            while !rest.is_empty() {
+                let (some, more) = rest.split_at(rng.random_range(1..=rest.len().min(3 * BLOCK)));
+                writer.write_all(some).expect("written");
+                rest = more;
+            }
+            let object = writer.finish().expect("finished").sync_blocking().expect("synced");
+            let path = dir.path().join(format!("objects/{}", object.number));
+            assert!(fs::read(&path).expect("read") == all, "round {round}: other bytes");
+            let taken = fs::metadata(&path).expect("attributes").blocks() * 512;
+            assert!(taken <= (all.len() - zeros) as u64 + BLOCK as u64, "round {round}: {taken} bytes on disk");
+            let mut whole = PayloadHasher::new();
+            whole.update(&all);
+            assert_eq!(object.hash.tree_hash, whole.finish().tree_hash);
         }
     }
 }
