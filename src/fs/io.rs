@@ -41,23 +41,41 @@ pub(super) const SET_IDS: u32 = libc::S_ISUID | libc::S_ISGID;
 
 impl Fs {
     /// Opens a regular file. Nothing changes before the first write, and nothing is recalled before the first read.
+    ///
+    /// # Errors
+    /// ENOENT for one that lost its last name and that nobody has open any more.
     pub fn open(&self, ino: Ino, writes: bool) -> Result<Opened> {
-        let inode = self.catalog.inode(ino)?;
+        // First, so that whoever takes its last name finds it open.
+        let (handle, open) = self.open.open(ino, writes);
+        match self.begin_open(&open, writes) {
+            Ok(cold) => Ok(Opened { handle, cold }),
+            Err(error) => {
+                self.release(handle)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether something of a file that is being opened isn't local.
+    fn begin_open(&self, open: &OpenFile, writes: bool) -> Result<bool> {
+        let mut state = open.lock();
+        let inode = self.catalog.inode(open.ino)?;
         if inode.kind() != Kind::File {
             return Err(Errno::EINVAL.into());
         }
         if writes && inode.is_own() {
             return Err(Errno::EPERM.into());
         }
+        // Nobody had it open when it lost its last name: it is just being forgotten.
+        if inode.nlink == 0 && !state.orphan {
+            return Err(Errno::ENOENT.into());
+        }
         if let Some(id) = inode.content {
             self.cache.touch(id);
         }
-        let (handle, open) = self.open.open(ino, writes);
-        let mut state = open.lock();
         // What is local is held from now on: the kernel reads ahead of a file that it was told is, and mustn't have to wait
         // for it when it is evicted meanwhile. A file that can't be had is its reads' affair.
-        let cold = self.look_up(&open, &mut state).is_err() || matches!(state.bytes, Bytes::Unknown);
-        Ok(Opened { handle, cold })
+        Ok(self.look_up(open, &mut state).is_err() || matches!(state.bytes, Bytes::Unknown))
     }
 
     /// Whether an open file's handle may write to it.

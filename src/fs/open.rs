@@ -146,6 +146,15 @@ struct Inner {
     files: HashMap<Ino, Arc<OpenFile>>,
 }
 
+impl Inner {
+    fn remove(&mut self, file: &Arc<OpenFile>) {
+        // It may have been opened, closed and opened anew since, which made another entry.
+        if self.files.get(&file.ino).is_some_and(|entry| Arc::ptr_eq(entry, file)) {
+            self.files.remove(&file.ino);
+        }
+    }
+}
+
 impl Table {
     /// Opens `ino` once more.
     pub(super) fn open(&self, ino: Ino, writes: bool) -> (HandleId, Arc<OpenFile>) {
@@ -205,31 +214,37 @@ impl Table {
     }
 
     /// Takes files that have been settled out of the table, unless they are open, or were written again meanwhile. Answers
-    /// those that lost their last name and that nobody has open.
+    /// those that lost their last name and that nobody has open: they stay until they were forgotten ([`Table::forgotten`]), since the
+    /// catalog doesn't know what they have, and who was about to open one mustn't see that.
     pub(super) fn settled(&self, files: &[Arc<OpenFile>]) -> Vec<Arc<OpenFile>> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let mut nameless = Vec::new();
         for file in files {
             let state = file.lock();
-            if state.handles == 0 && !state.listed {
-                // It may have been opened, closed and opened anew since, which made another entry.
-                if inner.files.get(&file.ino).is_some_and(|entry| Arc::ptr_eq(entry, file)) {
-                    inner.files.remove(&file.ino);
-                }
-                if state.orphan {
-                    nameless.push(file.clone());
-                }
+            match state.handles == 0 && !state.listed {
+                true if state.orphan => nameless.push(file.clone()),
+                true => inner.remove(file),
+                false => {}
             }
         }
         nameless
     }
 
-    /// Says that the catalog has learned what was written to files, whose states the caller has locked.
+    /// Takes a file out of the table that the catalog has forgotten, unless somebody has just opened it.
+    pub(super) fn forgotten(&self, file: &Arc<OpenFile>) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let state = file.lock();
+        if state.handles == 0 && !state.listed {
+            inner.remove(file);
+        }
+    }
+
+    /// Says that the catalog has learned what was written to files, or forgotten one, whose states the caller has locked.
     pub(super) fn count_seals(&self) {
         self.seals.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How often files were sealed. What the catalog said before the number grew may be older than what it was told then.
+    /// How often files were sealed or forgotten. What the catalog said before the number grew may be older than what it was told then.
     pub(super) fn seals(&self) -> u64 {
         self.seals.load(Ordering::Acquire)
     }

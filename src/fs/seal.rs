@@ -124,14 +124,34 @@ impl Fs {
         }
         let mut nameless = self.open.settled(&batch).into_iter();
         while let Some(file) = nameless.next() {
-            if let Err(error) = self.forget(file.ino) {
-                let mut files = self.closed.files();
-                files.push(file);
-                files.extend(nameless);
+            if let Err(error) = self.forget_closed(&file) {
+                for file in std::iter::once(file).chain(nameless) {
+                    // One that was opened meanwhile comes again by itself.
+                    let mut state = file.lock();
+                    if state.handles == 0 && !std::mem::replace(&mut state.listed, true) {
+                        drop(state);
+                        self.closed.files().push(file);
+                    }
+                }
                 return Err(error);
             }
         }
         Ok(!batch.is_empty())
+    }
+
+    /// Forgets a file without a name, unless somebody has opened it once more, who had found it before it lost its name.
+    fn forget_closed(&self, file: &Arc<OpenFile>) -> Result<()> {
+        {
+            // Locked until the catalog has forgotten it: who opens it, or asks for its size, comes before or after.
+            let state = file.lock();
+            if state.handles > 0 || state.listed {
+                return Ok(());
+            }
+            self.forget(file.ino)?;
+            self.open.count_seals();
+        }
+        self.open.forgotten(file);
+        Ok(())
     }
 
     /// Seals those of `files` that are to be.

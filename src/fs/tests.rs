@@ -1,5 +1,7 @@
 //! The file system's promises, without a kernel and without a network.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::*;
@@ -106,6 +108,67 @@ fn evicted_after_it_was_opened() {
     assert_eq!(house.fs.read(opened.handle, 0, 9).expect("read"), b"hello");
     house.close(&opened);
     assert!(house.fs.open(ino, false).expect("open").cold);
+}
+
+/// Promise: who looks for a file that others replace all the time finds one version of it whole, or hears that the inode is gone; and who
+/// has opened one keeps it, with its size.
+#[test]
+fn replaced_while_it_is_read() {
+    const SIZE: usize = 100;
+    let house = house();
+    let (fs, vault) = (&house.fs, house.vault);
+    house.write("a", &[7; SIZE]);
+    let (stop, gone) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let read = || {
+        let found = fs.lookup(vault, b"a").expect("there is always one");
+        assert_eq!(found.size, SIZE as u64);
+        match fs.getattr(found.ino) {
+            Ok(inode) => assert_eq!(inode.size, SIZE as u64, "attributes of an inode with {} names", inode.nlink),
+            Err(error) => assert_eq!(error.errno(), nix::errno::Errno::ENOENT),
+        }
+        match fs.open(found.ino, false) {
+            Ok(opened) => {
+                assert_eq!(fs.getattr(found.ino).expect("it is open").size, SIZE as u64, "of an open file");
+                assert_eq!(fs.read(opened.handle, 0, 2 * SIZE).expect("it is open"), [7; SIZE]);
+                fs.release(opened.handle).expect("release");
+            }
+            Err(error) => {
+                assert_eq!(error.errno(), nix::errno::Errno::ENOENT);
+                gone.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    };
+    // What fails ends the others as well.
+    let until_stop = |what: &(dyn Fn() + Sync)| {
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            while !stop.load(Ordering::Relaxed) {
+                what();
+            }
+        }));
+        stop.store(true, Ordering::Relaxed);
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    };
+    let settle = || fs.settle().expect("settle");
+    std::thread::scope(|scope| {
+        scope.spawn(|| until_stop(&settle));
+        for _ in 0..2 {
+            scope.spawn(|| until_stop(&read));
+        }
+        for n in 0..3000 {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let name = format!("new{}", n % 2);
+            let (_, opened) = fs.create(vault, name.as_bytes(), 0o644, ME).expect("create");
+            fs.write(opened.handle, 0, &[7; SIZE]).expect("write");
+            fs.release(opened.handle).expect("release");
+            fs.rename((vault, name.as_bytes()), (vault, b"a"), RenameMode::Replace).expect("rename");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    fs.settle().expect("settle");
+    assert!(fs.catalog.orphans().expect("a list").is_empty(), "all that was replaced is forgotten");
+    println!("{} opens came too late", gone.load(Ordering::Relaxed));
 }
 
 /// Promise: appending to a file that isn't local asks for its bytes; emptying it doesn't.

@@ -49,6 +49,7 @@ use super::ahead::Readers;
 use super::caller::keeps_set_group_id;
 use super::caller::sees_trusted;
 use super::convert::errno;
+use super::convert::errno_of_inode;
 use super::convert::file_type;
 use super::convert::nanos;
 use super::leaving::Leaving;
@@ -139,6 +140,13 @@ fn empty(result: Result<()>, reply: ReplyEmpty) {
     }
 }
 
+fn empty_of_inode(result: Result<()>, reply: ReplyEmpty) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(errno_of_inode(&error)),
+    }
+}
+
 fn caller(req: &Request) -> Caller {
     Caller { uid: req.uid(), gid: req.gid() }
 }
@@ -223,7 +231,7 @@ impl fuser::Filesystem for Adapter {
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
         match self.shared.fs.getattr(ino.0) {
             Ok(inode) => reply.attr(&self.ttl(&inode), &self.shared.shown.attr(&inode)),
-            Err(error) => reply.error(errno(&error)),
+            Err(error) => reply.error(errno_of_inode(&error)),
         }
     }
 
@@ -254,7 +262,7 @@ impl fuser::Filesystem for Adapter {
                 let ttl = if shared.fs.is_being_written(inode.ino) { Duration::ZERO } else { LONG };
                 reply.attr(&ttl, &shared.shown.attr(&inode));
             }
-            Err(error) => reply.error(errno(&error)),
+            Err(error) => reply.error(errno_of_inode(&error)),
         };
         match self.shared.fs.setattr(ino.0, changes, size) {
             Err(lacking) if is_lacking(&lacking) => {
@@ -267,7 +275,7 @@ impl fuser::Filesystem for Adapter {
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
         match self.shared.fs.readlink(ino.0) {
             Ok(target) => reply.data(&target),
-            Err(error) => reply.error(errno(&error)),
+            Err(error) => reply.error(errno_of_inode(&error)),
         }
     }
 
@@ -386,7 +394,7 @@ impl fuser::Filesystem for Adapter {
                 }
                 reply.opened(FileHandle(opened.handle), open_flags(&opened, flags.acc_mode(), self.shared.close));
             }
-            Err(error) => reply.error(errno(&error)),
+            Err(error) => reply.error(errno_of_inode(&error)),
         }
     }
 
@@ -568,17 +576,17 @@ impl fuser::Filesystem for Adapter {
     ) {
         if is_acl(name.as_bytes()) {
             let is_member = |gid| keeps_set_group_id(req, gid);
-            return empty(self.shared.fs.set_acl(ino.0, name.as_bytes(), value, &is_member), reply);
+            return empty_of_inode(self.shared.fs.set_acl(ino.0, name.as_bytes(), value, &is_member), reply);
         }
         let mode = match xattrs::mode(flags) {
             Some(mode) => mode,
             // It would have to be there and not to be there.
             None => {
                 let there = self.shared.fs.getxattr(ino.0, name.as_bytes());
-                return empty(there.and(Err(Error::Errno(nix::errno::Errno::EEXIST))), reply);
+                return empty_of_inode(there.and(Err(Error::Errno(nix::errno::Errno::EEXIST))), reply);
             }
         };
-        empty(self.shared.fs.setxattr(ino.0, name.as_bytes(), value, mode), reply);
+        empty_of_inode(self.shared.fs.setxattr(ino.0, name.as_bytes(), value, mode), reply);
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
@@ -591,7 +599,7 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        empty(self.shared.fs.removexattr(ino.0, name.as_bytes()), reply);
+        empty_of_inode(self.shared.fs.removexattr(ino.0, name.as_bytes()), reply);
     }
 
     fn poll(

@@ -126,6 +126,14 @@ pub(super) fn errno(error: &Error) -> fuser::Errno {
     self::code(error.errno())
 }
 
+/// The same for a request about an inode that the kernel had from a name. When it is gone, another may have its name by now, as when
+/// a file is replaced: with ESTALE the kernel looks the whole path up anew, once, before it fails (Linux, `do_filp_open`,
+/// `retry_estale`).
+pub(super) fn errno_of_inode(error: &Error) -> fuser::Errno {
+    let known = errno(error);
+    if error.errno() == Errno::ENOENT { self::code(Errno::ESTALE) } else { known }
+}
+
 pub(super) fn code(errno: Errno) -> fuser::Errno {
     fuser::Errno::from_i32(errno as i32)
 }

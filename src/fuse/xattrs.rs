@@ -3,7 +3,7 @@
 use fuser::Errno;
 use fuser::ReplyXattr;
 
-use super::convert::errno;
+use super::convert::errno_of_inode;
 use crate::catalog::XattrMode;
 use crate::fs::Result;
 
@@ -35,7 +35,7 @@ pub(super) fn answer(result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
         Ok(value) if size == 0 => reply.size(value.len() as u32),
         Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
         Ok(value) => reply.data(&value),
-        Err(error) => reply.error(errno(&error)),
+        Err(error) => reply.error(errno_of_inode(&error)),
     }
 }
 

@@ -7,6 +7,7 @@ mod directories;
 mod interrupts;
 mod options;
 mod recall;
+mod replaced;
 mod stress;
 #[path = "../support/mod.rs"]
 mod support;

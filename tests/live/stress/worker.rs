@@ -95,7 +95,8 @@ impl Worker {
         }
     }
 
-    /// Does one operation. That a name is there or isn't is nobody's fault; everything else is.
+    /// Does one operation. That a name is there or isn't, or became another's twice meanwhile (ESTALE), is nobody's fault; everything
+    /// else is.
     pub fn step(&mut self) {
         let all = OPERATIONS.iter().map(|(_, weight, _)| weight).sum();
         let mut drawn = self.numbers.below(all);
@@ -108,7 +109,7 @@ impl Worker {
         match result {
             Ok(()) => self.done.entry(name).or_default()[0] += 1,
             Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::ENOENT | Errno::EEXIST | Errno::ENOTEMPTY | Errno::ENODATA) => {
+                Some(Errno::ENOENT | Errno::EEXIST | Errno::ENOTEMPTY | Errno::ENODATA | Errno::ESTALE) => {
                     self.done.entry(name).or_default()[1] += 1;
                 }
                 _ => panic!("worker {} failed to {name}: {error}", self.number),
@@ -197,8 +198,15 @@ impl Worker {
         self.publish(|worker, new| {
             let from = worker.whole();
             worker.begin("copy", &from);
-            let (from, to) = (File::open(from)?, File::create_new(new)?);
-            while rustix::fs::copy_file_range(&from, None, &to, None, 1 << 20)? > 0 {}
+            let (source, to) = (File::open(&from)?, File::create_new(new)?);
+            let mut copied = 0;
+            loop {
+                match rustix::fs::copy_file_range(&source, None, &to, None, 1 << 20)? {
+                    0 => break,
+                    count => copied += count as u64,
+                }
+            }
+            assert_eq!(copied, source.metadata()?.len(), "worker {}: a copy of {}", worker.number, from.display());
             Ok(())
         })
     }
