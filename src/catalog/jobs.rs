@@ -89,15 +89,6 @@ pub struct HeldJobs {
     pub until: i64,
 }
 
-/// The retrievals of a vault that the service is at.
-#[derive(Clone, Debug)]
-pub struct Waiting {
-    /// The vault.
-    pub vault: VaultId,
-    /// How many.
-    pub jobs: u64,
-}
-
 const JOB: &str =
     "SELECT j.id, j.vault, v.name, j.first, j.last, j.tier, j.state, j.job_id, j.created, j.base, j.due, j.held,
                    a.id, a.vault, a.archive_id, a.size, a.tree_hash, a.created
@@ -183,23 +174,25 @@ impl Catalog {
         })
     }
 
-    /// The vaults in which the service is at something.
-    pub fn waiting(&self) -> Result<Vec<Waiting>> {
+    /// The vaults, by name, in which the service is at jobs.
+    pub fn vaults_with_accepted(&self) -> Result<Vec<String>> {
         self.read(|conn| {
-            let mut statement =
-                conn.prepare_cached("SELECT vault, COUNT(*) FROM job WHERE state = 1 GROUP BY vault")?;
-            let rows = statement
-                .query_map([], |row| Ok(Waiting { vault: row.get(0)?, jobs: row.get::<_, i64>(1)? as u64 }))?;
+            let mut statement = conn.prepare_cached(
+                "SELECT name FROM vault WHERE EXISTS (SELECT 1 FROM job WHERE job.vault = vault.id AND job.state = 1)",
+            )?;
+            let rows = statement.query_map([], |row| row.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 
-    /// Up to `limit` jobs of a vault in a state, the oldest first.
-    pub fn jobs_in(&self, vault: VaultId, state: JobState, limit: usize) -> Result<Vec<Job>> {
+    /// The IDs of the jobs of the vault named `vault` that the service is at.
+    pub fn accepted_ids(&self, vault: &str) -> Result<HashSet<String>> {
         self.read(|conn| {
-            let mut statement =
-                conn.prepare_cached(&format!("{JOB} WHERE j.state = ?1 AND j.vault = ?2 ORDER BY j.id LIMIT ?3"))?;
-            let rows = statement.query_map(params![state.number(), vault, limit as i64], Job::from_row)?;
+            let mut statement = conn.prepare_cached(
+                "SELECT j.job_id FROM vault v JOIN job j ON j.vault = v.id
+                 WHERE v.name = ?1 AND j.state = 1 AND j.job_id IS NOT NULL",
+            )?;
+            let rows = statement.query_map([vault], |row| row.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }

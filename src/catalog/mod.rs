@@ -74,7 +74,6 @@ pub use inherit::Rules;
 pub use jobs::HeldJobs;
 pub use jobs::Job;
 pub use jobs::JobState;
-pub use jobs::Waiting;
 pub use local::Cached;
 pub use local::Evicted;
 pub use names::Entry;

@@ -9,8 +9,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, TryFutureExt, TryStreamExt};
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -302,7 +302,15 @@ impl Client {
 
     /// ListJobs, all pages: those in progress and those of the last day or so.
     pub async fn list_jobs(&self, vault: &str, filter: &JobFilter) -> Result<Vec<wire::JobDescription>, Error> {
-        let call = self.call("ListJobs", Method::GET, vault, &["jobs"])?;
+        self.job_pages(vault, filter).try_concat().await
+    }
+
+    /// The same, page by page as they are read.
+    pub fn job_pages<'a>(
+        &'a self,
+        vault: &'a str,
+        filter: &JobFilter,
+    ) -> impl Stream<Item = Result<Vec<wire::JobDescription>, Error>> + Send + 'a {
         let mut query = Vec::new();
         if let Some(completed) = filter.completed {
             query.push(("completed", completed.to_string()));
@@ -310,11 +318,17 @@ impl Client {
         if let Some(status) = &filter.status {
             query.push(("statuscode", status.to_string()));
         }
-        let page = async |query| {
-            let page: wire::JobPage = self.fetch(Call { query, ..call.clone() }).await?;
-            Ok((page.job_list, page.marker))
+        let pages = async move {
+            let call = self.call("ListJobs", Method::GET, vault, &["jobs"])?;
+            Ok(self.pages(call.operation, query, move |query| {
+                let call = Call { query, ..call.clone() };
+                async move {
+                    let page: wire::JobPage = self.fetch(call).await?;
+                    Ok((page.job_list, page.marker))
+                }
+            }))
         };
-        self.all_pages(call.operation, &query, page).await
+        pages.try_flatten_stream()
     }
 
     /// GetJobOutput: all of it, or the bytes `range` of it (inclusive, counted from the start of what the job retrieved).
@@ -451,29 +465,45 @@ impl Client {
     async fn all_pages<T, F>(
         &self,
         operation: &'static str,
-        filter: &[(&str, String)],
+        filter: &[(&'static str, String)],
         page: impl Fn(String) -> F,
     ) -> Result<Vec<T>, Error>
     where
         F: Future<Output = Result<(Vec<T>, Option<String>), Error>>,
     {
-        let mut all = Vec::new();
-        let mut marker: Option<String> = None;
-        loop {
-            let pairs = filter.iter().map(|(name, value)| (*name, value)).chain(marker.iter().map(|m| ("marker", m)));
-            let query: Vec<_> =
-                pairs.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, UNRESERVED))).collect();
-            let (items, next) = page(query.join("&")).await?;
-            all.extend(items);
-            match next.filter(|next| !next.is_empty()) {
-                None => return Ok(all),
-                Some(next) if marker.as_ref() == Some(&next) => {
-                    let what = format!("the page after marker {next:?} has the same marker");
-                    return Err(self.transport.error(operation, ErrorKind::Malformed(what)));
-                }
-                Some(next) => marker = Some(next),
+        self.pages(operation, filter.to_vec(), page).try_concat().await
+    }
+
+    /// The same, page by page as they are read.
+    fn pages<'a, T, F>(
+        &'a self,
+        operation: &'static str,
+        filter: Vec<(&'static str, String)>,
+        page: impl Fn(String) -> F + 'a,
+    ) -> impl Stream<Item = Result<Vec<T>, Error>> + 'a
+    where
+        T: 'a,
+        F: Future<Output = Result<(Vec<T>, Option<String>), Error>> + 'a,
+    {
+        let first = Some(filter.clone());
+        stream::try_unfold((first, page), move |(query, page)| {
+            let filter = filter.clone();
+            async move {
+                let Some(query) = query else { return Ok(None) };
+                let pairs =
+                    query.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, UNRESERVED)));
+                let (items, next) = page(pairs.collect::<Vec<_>>().join("&")).await?;
+                let next = match next.filter(|next| !next.is_empty()) {
+                    None => None,
+                    Some(next) if query.last().is_some_and(|(name, value)| *name == "marker" && *value == next) => {
+                        let what = format!("the page after marker {next:?} has the same marker");
+                        return Err(self.transport.error(operation, ErrorKind::Malformed(what)));
+                    }
+                    Some(next) => Some([filter, vec![("marker", next)]].concat()),
+                };
+                Ok(Some((items, (next, page))))
             }
-        }
+        })
     }
 
     fn invalid(&self, operation: &'static str, message: String) -> Error {

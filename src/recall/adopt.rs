@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 use std::time::Instant;
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 
 use super::Recall;
@@ -102,17 +103,22 @@ impl Listed {
             return Ok(());
         }
         let began = Instant::now();
-        let jobs = match recall.service.jobs(vault).await {
-            // Of a vault that is gone, say: its own jobs will fail when they are asked for, those of others needn't wait.
-            Err(error) if !may_pass(&error) => Vec::new(),
-            other => other?,
-        };
         let mut by_archive: HashMap<String, Vec<Found>> = HashMap::new();
-        for job in jobs {
-            let JobKind::Archive { archive_id, range: Some(range) } = job.kind else { continue };
-            if !matches!(job.status, JobStatus::Failed(_)) {
-                let found = Found { id: job.id, range, created: job.created, completed: job.completed };
-                by_archive.entry(archive_id).or_default().push(found);
+        let mut pages = recall.service.jobs(vault);
+        loop {
+            let page = match pages.try_next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                // Of a vault that is gone, say: its own jobs will fail when they are asked for, those of others needn't wait.
+                Err(error) if !may_pass(&error) => break,
+                Err(error) => return Err(error),
+            };
+            for job in page {
+                let JobKind::Archive { archive_id, range: Some(range) } = job.kind else { continue };
+                if !matches!(job.status, JobStatus::Failed(_)) {
+                    let found = Found { id: job.id, range, created: job.created, completed: job.completed };
+                    by_archive.entry(archive_id).or_default().push(found);
+                }
             }
         }
         let good_for = FRESH.max(began.elapsed() * LISTING);

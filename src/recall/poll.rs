@@ -5,10 +5,11 @@
 //! retrievals took before. The former is measured here: the machine's clock may be set meanwhile. While a queue tells of jobs that have
 //! ended, looks are for what it loses, and more seldom.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
+
+use futures_util::TryStreamExt;
 
 use super::RETRY;
 use super::Recall;
@@ -16,8 +17,6 @@ use super::lock;
 use super::trouble::Work;
 use crate::catalog;
 use crate::catalog::Job;
-use crate::catalog::JobState;
-use crate::catalog::Waiting;
 use crate::catalog::now;
 use crate::service;
 use crate::service::JobStatus;
@@ -41,7 +40,7 @@ impl Recall {
     pub(super) async fn poll(self: Arc<Self>) {
         let (mut youngest, mut failures) = (Instant::now(), 0);
         loop {
-            let waiting = self.catalog.waiting().unwrap_or_else(|error| {
+            let waiting = self.catalog.vaults_with_accepted().unwrap_or_else(|error| {
                 log::error!("the queue of recalls can't be read: {error}");
                 Vec::new()
             });
@@ -81,23 +80,30 @@ impl Recall {
         }
     }
 
-    async fn look(self: &Arc<Self>, waiting: &Waiting) -> Result<(), service::Error> {
-        let jobs = self.accepted_jobs(waiting, usize::MAX >> 1);
-        let Some(vault) = jobs.first().map(|job| job.vault_name.clone()) else { return Ok(()) };
-        let listed = match self.service.jobs(&vault).await {
-            Err(error) if error.kind() == Kind::VaultMissing => {
-                jobs.iter().for_each(|job| self.gave_up(job, &error));
-                return Ok(());
+    async fn look(self: &Arc<Self>, vault: &str) -> Result<(), service::Error> {
+        // From before the list: one that is accepted meanwhile may not be in it.
+        let mut accepted = self.catalog.accepted_ids(vault).unwrap_or_default();
+        let mut pages = self.service.jobs(vault);
+        loop {
+            let page = match pages.try_next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(error) if error.kind() == Kind::VaultMissing => {
+                    let lost = accepted.iter().flat_map(|id| self.accepted(vault, id));
+                    lost.for_each(|job| self.gave_up(&job, &error));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            for found in page.iter().filter(|found| accepted.remove(&found.id)) {
+                if found.status != JobStatus::InProgress {
+                    self.accepted(vault, &found.id).iter().for_each(|job| self.note(job, Some(found)));
+                }
             }
-            other => other?,
-        };
-        let listed: HashMap<&str, &service::Job> = listed.iter().map(|job| (job.id.as_str(), job)).collect();
-        for job in &jobs {
-            match job.job_id.as_deref().and_then(|job_id| listed.get(job_id)) {
-                Some(found) => self.note(job, Some(found)),
-                // Only what it says of the job itself is reason enough to ask, and pay, again.
-                None => self.look_at(job).await?,
-            }
+        }
+        // Only what it says of a job itself is reason enough to ask, and pay, again.
+        for job in accepted.iter().flat_map(|id| self.accepted(vault, id)) {
+            self.look_at(&job).await?;
         }
         Ok(())
     }
@@ -125,8 +131,9 @@ impl Recall {
         Ok(())
     }
 
-    fn accepted_jobs(&self, waiting: &Waiting, limit: usize) -> Vec<Job> {
-        self.catalog.jobs_in(waiting.vault, JobState::Accepted, limit).unwrap_or_default()
+    /// The jobs that wait for what the service calls `job_id`, in the vault named `vault`.
+    fn accepted(&self, vault: &str, job_id: &str) -> Vec<Job> {
+        self.catalog.accepted_jobs(vault, job_id).unwrap_or_default()
     }
 
     /// Records what the service says of a job; `None`: that it doesn't know it.

@@ -17,6 +17,7 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::TryFutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use futures_util::stream::BoxStream;
@@ -46,6 +47,8 @@ use super::treehash;
 use crate::util::size::GIB;
 use crate::util::size::MIB;
 
+/// How many jobs come at a time.
+const PAGE: usize = 3;
 /// How much of an output comes at a time.
 const PIECE: usize = 256 << 10;
 
@@ -661,10 +664,15 @@ impl ArchiveService for Fake {
         }))
     }
 
-    fn jobs<'a>(&'a self, vault: &'a str) -> BoxFuture<'a, Result<Vec<Job>>> {
-        Box::pin(self.call(Op::Jobs, vault, move |state| {
-            Ok(state.vault(vault)?.jobs.values().map(|work| work.job.clone()).collect())
-        }))
+    fn jobs<'a>(&'a self, vault: &'a str) -> BoxStream<'a, Result<Vec<Job>>> {
+        let all = self.call(Op::Jobs, vault, move |state| {
+            Ok(state.vault(vault)?.jobs.values().map(|work| work.job.clone()).collect::<Vec<_>>())
+        });
+        let pages = all.map_ok(|jobs| {
+            let pages: Vec<_> = jobs.chunks(PAGE).map(|page| Ok(page.to_vec())).collect();
+            stream::iter(pages)
+        });
+        pages.try_flatten_stream().boxed()
     }
 
     fn job<'a>(&'a self, vault: &'a str, job_id: &'a str) -> BoxFuture<'a, Result<Job>> {

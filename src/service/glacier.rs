@@ -261,11 +261,9 @@ impl ArchiveService for Glacier {
         Box::pin(async move { Ok(self.0.initiate_job(vault, &parameters).await?) })
     }
 
-    fn jobs<'a>(&'a self, vault: &'a str) -> BoxFuture<'a, Result<Vec<Job>>> {
-        Box::pin(async move {
-            let jobs = self.0.list_jobs(vault, &JobFilter::default()).await?;
-            Ok(jobs.into_iter().map(job).collect())
-        })
+    fn jobs<'a>(&'a self, vault: &'a str) -> BoxStream<'a, Result<Vec<Job>>> {
+        let pages = self.0.job_pages(vault, &JobFilter::default());
+        pages.map_ok(|page| page.into_iter().map(job).collect()).map_err(Error::from).boxed()
     }
 
     fn job<'a>(&'a self, vault: &'a str, job_id: &'a str) -> BoxFuture<'a, Result<Job>> {

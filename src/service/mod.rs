@@ -323,8 +323,8 @@ pub trait ArchiveService: Send + Sync + fmt::Debug {
     /// Asks for the vault's inventory; answers with the job's ID. [`Kind::NotFound`] if there is none yet.
     fn request_inventory<'a>(&'a self, vault: &'a str) -> BoxFuture<'a, Result<String>>;
 
-    /// The jobs of a vault, in progress and ended, that the service still knows.
-    fn jobs<'a>(&'a self, vault: &'a str) -> BoxFuture<'a, Result<Vec<Job>>>;
+    /// The jobs of a vault, in progress and ended, that the service still knows, a page at a time: there may be a hundred thousand.
+    fn jobs<'a>(&'a self, vault: &'a str) -> BoxStream<'a, Result<Vec<Job>>>;
 
     /// One job. [`Kind::NotFound`] if it never was or has expired.
     fn job<'a>(&'a self, vault: &'a str, job_id: &'a str) -> BoxFuture<'a, Result<Job>>;

@@ -223,13 +223,14 @@ impl Vaults {
 
     /// A finished inventory job: one that exists, whoever started it, or a new one that is waited for.
     async fn inventory_job(&self, name: &str, purpose: &str) -> Result<String, Error> {
-        let jobs = self.service.jobs(name).await?;
-        let under_way = jobs
-            .iter()
-            .filter(|job| job.kind == JobKind::Inventory && job.status == JobStatus::InProgress)
-            .max_by_key(|job| job.created);
+        let mut under_way: Option<service::Job> = None;
+        let mut pages = self.service.jobs(name);
+        while let Some(page) = pages.try_next().await? {
+            let of_it = |job: &service::Job| job.kind == JobKind::Inventory && job.status == JobStatus::InProgress;
+            under_way = page.into_iter().filter(of_it).chain(under_way).max_by_key(|job| job.created);
+        }
         let (id, started) = match under_way {
-            Some(job) => (job.id.clone(), job.created),
+            Some(job) => (job.id, job.created),
             None => {
                 let asked = self.service.request_inventory(name).await.map_err(|error| match error.kind() {
                     Trouble::NotFound => service::Error::new(

@@ -85,7 +85,7 @@ async fn jobs_are_told_apart() {
         described(json!({"Action": "Select"})),
     ]});
     let script = Script::start([ok(200, &[], jobs.to_string())]).await;
-    let jobs = Glacier::new(script.client()).jobs("v").await.expect("listed");
+    let jobs = Glacier::new(script.client()).jobs("v").try_concat().await.expect("listed");
     let expected = Job {
         id: "j".into(),
         kind: JobKind::Archive { archive_id: "a".into(), range: Some(1_048_576..=2_097_151) },

@@ -112,7 +112,7 @@ async fn there_and_back() {
     let Err(early) = service.fetch("photos", &all, None).await else { panic!("not ready") };
     assert_eq!((early.kind(), early.is_retryable()), (Kind::NotReady, true));
     clock.advance(DAY / 2);
-    let jobs = service.jobs("photos").await.expect("listed");
+    let jobs = service.jobs("photos").try_concat().await.expect("listed");
     assert!(jobs.len() == 2 && jobs.iter().all(|job| job.status == JobStatus::Succeeded), "{jobs:?}");
     let job = jobs.iter().find(|job| job.id == some).expect("listed");
     assert_eq!(job.kind, JobKind::Archive { archive_id: large.clone(), range: Some(range) });
