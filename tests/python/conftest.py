@@ -2,6 +2,7 @@
 
 import pytest
 from harness import MIB, Endpoint, bare, hashes
+from mounting import Mount
 from moto.server import ThreadedMotoServer
 
 QUICK = ["--retrieval-delay", "all=0s", "--retrieval-delay", "bulk=1h", "--inventory-interval", "0s"]
@@ -70,6 +71,22 @@ def serve(tmp_path):
     yield start
     for endpoint in started:
         endpoint.stop()
+
+
+@pytest.fixture
+def mount(tmp_path, serve):
+    """Mounts endpoints that `serve` has started; see `Mount`."""
+    mounted = []
+
+    def mount(endpoint, environment=None, **settings):
+        directory = tmp_path / f"mount-{len(mounted)}"
+        directory.mkdir()
+        mounted.append(Mount(endpoint, directory, environment, **settings))
+        return mounted[-1]
+
+    yield mount
+    for one in mounted:
+        one.close()
 
 
 @pytest.fixture(scope="session")

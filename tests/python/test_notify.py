@@ -5,63 +5,29 @@ import pathlib
 import subprocess
 import time
 
-import pytest
-from harness import PATIENCE, PROGRAM, REGION, Topic, aws_environment, pattern
+from harness import PATIENCE, REGION, Topic, pattern
+from mounting import wait_until
 
 CLOCK = ("--admin", "--clock", "virtual")
 AT_ONCE = 2  # seconds that a read may take after its job's end; looks that nobody asks for come minutes later
 SIZE = 3_000_000
 
 
-class Mount:
-    """A mount of an endpoint that hears a queue, with a vault and cold files in it."""
+def cold_file(mounted, name):
+    """A new file that isn't local."""
+    path = mounted.path / "v" / name
+    path.write_bytes(name.encode() + pattern(SIZE))
+    mounted.archive_and_evict(path)
+    return path
 
-    def __init__(self, endpoint, directory, queue, **environment):
-        self.endpoint, self.path, self.state = endpoint, directory / "mnt", directory / "state"
-        self.path.mkdir()
-        self.environment = aws_environment(endpoint.data) | environment
-        settings = {"region": REGION, "endpoint": endpoint.url, "state": self.state, "upload-delay": "0", "notify": queue}
-        options = [f"--{key}={value}" for key, value in settings.items()]
-        self.glacierfs("mount", "--daemon", *options, "--log", "info", self.path)
-        self.glacier = endpoint.client()
-        (self.path / "v").mkdir()
 
-    def glacierfs(self, *arguments):
-        command = [PROGRAM, *map(str, arguments)]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE)
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def publish_to(self, topic):
-        """Has the vault tell a topic of jobs that have ended."""
-        self.glacierfs("vault", "notify", "v", "set", topic.arn, "--region", REGION, "--endpoint", self.endpoint.url)
-
-    def cold_file(self, name):
-        path = self.path / "v" / name
-        path.write_bytes(name.encode() + pattern(SIZE))
-        self.glacierfs("flush", path)
-        self.glacierfs("evict", path)
-        return path
-
-    def jobs(self):
-        return {job["JobId"]: job for job in self.glacier.list_jobs(vaultName="v")["JobList"]}
-
-    def read(self, name):
-        """Begins to read a new cold file, and waits until its job runs."""
-        path, before = self.cold_file(name), set(self.jobs())
-        reader = Reader(path)
-        wait_until(lambda: set(self.jobs()) - before)
-        [reader.job] = set(self.jobs()) - before
-        return reader
-
-    def status(self):
-        return json.loads(self.glacierfs("status", "--json", self.path))
-
-    def log(self):
-        return (self.state / "daemon.log").read_text()
-
-    def close(self):
-        subprocess.run([PROGRAM, "umount", "--drain", "0", self.path], env=self.environment, timeout=PATIENCE)
+def read(mounted, name):
+    """Begins to read a new cold file, and waits until its job runs."""
+    path, before = cold_file(mounted, name), set(mounted.jobs())
+    reader = Reader(path)
+    wait_until(lambda: set(mounted.jobs()) - before)
+    [reader.job] = set(mounted.jobs()) - before
+    return reader
 
 
 class Reader:
@@ -97,45 +63,24 @@ class Requests:
         return tuple(rule["seen"] for rule in self.endpoint.admin("GET", "faults")["rules"])
 
 
-def wait_until(is_so, patience=PATIENCE):
-    end = time.monotonic() + patience
-    while not is_so():
-        assert time.monotonic() < end, f"not so after {patience} s"
-        time.sleep(0.05)
-
-
-@pytest.fixture
-def mount(tmp_path):
-    """Mounts an endpoint."""
-    mounted = []
-
-    def mount(endpoint, queue, **environment):
-        mounted.append(Mount(endpoint, tmp_path, queue, **environment))
-        return mounted[-1]
-
-    yield mount
-    for one in mounted:
-        one.close()
-
-
 def test_who_waits_is_woken(serve, moto, mount):
     """Promise: a read returns within a second or so of its job's end, though no look is due for minutes; one of whose job nothing is told,
     or whose message is lost, returns as well."""
     topic = Topic(moto, "woken")
     endpoint = serve("--sns-endpoint", moto, *CLOCK)
-    mounted = mount(endpoint, f"sqs:{topic.queue}")
+    mounted = mount(endpoint, notify=f"sqs:{topic.queue}")
     # With this the queue is known to work, and looks become seldom.
     topic.send("hello")
     wait_until(topic.has_nothing)
     # The vault doesn't tell anybody yet.
-    lost = mounted.read("lost")
+    lost = read(mounted, "lost")
     endpoint.advance("4h")
     print("by a look:", lost.ends())
 
     mounted.publish_to(topic)
     for name in ("told", "told again"):
         # A retrieval is known to take hours now.
-        reader = mounted.read(name)
+        reader = read(mounted, name)
         time.sleep(3)
         requests = Requests(endpoint)
         assert reader.is_waiting()
@@ -153,12 +98,12 @@ def test_messages_are_hints(serve, moto, mount):
     a look at the job that they name at most; who waits is woken by the true one."""
     topic = Topic(moto, "hints")
     endpoint = serve("--sns-endpoint", moto, *CLOCK)
-    mounted = mount(endpoint, f"sqs:{topic.queue}")
-    first = mounted.read("first")
+    mounted = mount(endpoint, notify=f"sqs:{topic.queue}")
+    first = read(mounted, "first")
     endpoint.advance("4h")
     first.ends()
     mounted.publish_to(topic)
-    reader = mounted.read("file")
+    reader = read(mounted, "file")
     time.sleep(1)
     requests = Requests(endpoint)
 
@@ -217,12 +162,12 @@ def test_without_an_envelope(serve, moto, mount):
     """Promise: messages that the topic delivers raw are as good."""
     topic = Topic(moto, "raw", RawMessageDelivery="true")
     endpoint = serve("--sns-endpoint", moto, *CLOCK)
-    mounted = mount(endpoint, f"sqs:{topic.queue}")
-    first = mounted.read("first")
+    mounted = mount(endpoint, notify=f"sqs:{topic.queue}")
+    first = read(mounted, "first")
     endpoint.advance("4h")
     first.ends()
     mounted.publish_to(topic)
-    reader = mounted.read("file")
+    reader = read(mounted, "file")
     time.sleep(1)
     endpoint.advance("4h")
     assert reader.ends() < AT_ONCE
@@ -234,11 +179,11 @@ def test_a_queue_in_trouble(serve, moto, mount):
     topic = Topic(moto, "trouble")
     endpoint = serve("--sns-endpoint", moto, *CLOCK)
     topic.sqs.delete_queue(QueueUrl=topic.queue)
-    mounted = mount(endpoint, "sqs:trouble", AWS_ENDPOINT_URL_SQS=moto)
+    mounted = mount(endpoint, {"AWS_ENDPOINT_URL_SQS": moto}, notify="sqs:trouble")
     wait_until(lambda: mounted.status()["notify_trouble"])
     assert "trouble" in mounted.status()["notify_trouble"]["reason"]
     assert "No notifications" in mounted.glacierfs("status", mounted.path)
-    reader = mounted.read("meanwhile")
+    reader = read(mounted, "meanwhile")
     endpoint.advance("4h")
     reader.ends()
     time.sleep(3)
@@ -249,7 +194,7 @@ def test_a_queue_in_trouble(serve, moto, mount):
     topic.send("the first message ends the wait for one")
     wait_until(lambda: mounted.status()["notify_trouble"] is None)
     mounted.publish_to(topic)
-    reader = mounted.read("told")
+    reader = read(mounted, "told")
     time.sleep(1)
     endpoint.advance("4h")
     assert reader.ends() < AT_ONCE
