@@ -52,6 +52,7 @@ use super::convert::errno;
 use super::convert::errno_of_inode;
 use super::convert::file_type;
 use super::convert::nanos;
+use super::gate::Gate;
 use super::leaving::Leaving;
 use super::leaving::leaving;
 use super::listing::Cached;
@@ -91,6 +92,8 @@ pub(super) struct Adapter {
     pub(super) cached: Cached,
     /// Has the kernel forget what it isn't told by an answer. Set when there is a session, before the first request.
     pub(super) notifier: Arc<OnceLock<Notifier>>,
+    /// Held by who makes or removes a vault.
+    pub(super) gate: Arc<Gate>,
     /// Told when the kernel is done with this mount.
     pub(super) ended: Option<tokio::sync::oneshot::Sender<()>>,
 }
@@ -297,9 +300,13 @@ impl fuser::Filesystem for Adapter {
         let (vaults, shown) = (self.shared.vaults.clone(), self.shared.shown);
         let name = name.as_bytes().to_vec();
         let work = async move { vaults.create(&name, mode, caller).await.map_err(Error::from) };
-        self.shared.wait(req.pid(), work, move |result: Result<Inode>| match result {
-            Ok(inode) => reply.entry(&LONG, &shown.attr(&inode), GENERATION),
-            Err(error) => reply.error(errno(&error)),
+        let inside = self.gate.enter();
+        self.shared.wait(req.pid(), work, move |result: Result<Inode>| {
+            match result {
+                Ok(inode) => reply.entry(&LONG, &shown.attr(&inode), GENERATION),
+                Err(error) => reply.error(errno(&error)),
+            }
+            drop(inside);
         });
     }
 
@@ -314,7 +321,11 @@ impl fuser::Filesystem for Adapter {
         let vaults = self.shared.vaults.clone();
         let name = name.as_bytes().to_vec();
         let work = async move { vaults.delete(&name).await.map_err(Error::from) };
-        self.shared.wait(req.pid(), work, move |result| empty(result, reply));
+        let inside = self.gate.enter();
+        self.shared.wait(req.pid(), work, move |result| {
+            empty(result, reply);
+            drop(inside);
+        });
     }
 
     fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {

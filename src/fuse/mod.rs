@@ -12,7 +12,7 @@
 //! **What doesn't wait.** A file opened with O_NONBLOCK; its readers are told when to come again (`poll`).
 //!
 //! **What the kernel may cache.** Names and attributes for an hour, since every change comes through it or is announced
-//! to it ([`Mounted::invalidator`]); a file's pages as long as the file doesn't change. A file that isn't
+//! to it ([`Mounted::invalidator`], but not while that would have to wait for the service: `gate`); a file's pages as long as the file doesn't change. A file that isn't
 //! wholly local is opened with direct I/O: a parked buffered read would occupy one of the kernel's few background slots. So is one for
 //! writing alone, for which the kernel's pages would be a copy more.
 
@@ -20,6 +20,7 @@ mod adapter;
 mod ahead;
 mod caller;
 mod convert;
+mod gate;
 mod leaving;
 mod listing;
 mod mount;

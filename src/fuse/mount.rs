@@ -31,10 +31,12 @@ use tokio::sync::oneshot;
 
 use super::adapter::Adapter;
 use super::ahead::Readers;
+use super::gate::Gate;
 use super::listing::Cached;
 use super::park::Shared;
 use super::poll::Polls;
 use crate::fs::Invalidate;
+use crate::fs::ROOT;
 use crate::util::mountinfo;
 use crate::util::recall::RecallPolicy;
 
@@ -149,16 +151,20 @@ pub enum MountError {
 /// A live mount.
 pub struct Mounted {
     session: ManuallyDrop<BackgroundSession>,
+    gate: Arc<Gate>,
 }
 
 impl Mounted {
     /// Tells the kernel of changes that didn't come through it. What this returns never waits: a thread of its own does,
     /// since the kernel may hold what it needs for that until a request is answered.
     pub fn invalidator(&self) -> impl Fn(&Invalidate) + Send + Sync + 'static {
-        let notifier = self.session.notifier();
+        let (notifier, gate) = (self.session.notifier(), self.gate.clone());
         let (sender, receiver) = mpsc::channel::<Invalidate>();
         std::thread::spawn(move || {
             for what in receiver {
+                if matches!(what, Invalidate::Entry { parent: ROOT, .. }) {
+                    gate.pass();
+                }
                 if let Err(error) = tell(&notifier, &what) {
                     log::debug!("the kernel wasn't told of {what:?}: {error}");
                 }
@@ -216,12 +222,14 @@ pub fn mount(
     config.n_threads = Some(options.threads);
     let (ended, receiver) = oneshot::channel();
     let notifier = Arc::new(OnceLock::new());
+    let gate = Arc::new(Gate::default());
     let adapter = Adapter {
         readers: Readers::new(shared.recall.window() / 2),
         shared,
         polls: Polls::default(),
         cached: Cached::default(),
         notifier: notifier.clone(),
+        gate: gate.clone(),
         ended: Some(ended),
     };
     let io = |source| MountError::Io { path: mountpoint.to_path_buf(), source };
@@ -232,7 +240,7 @@ pub fn mount(
     // It is the first.
     let _ = notifier.set(session.notifier());
     let session = ManuallyDrop::new(session.spawn().map_err(io)?);
-    Ok((Mounted { session }, receiver))
+    Ok((Mounted { session, gate }, receiver))
 }
 
 /// What a failure of fusermount3 means; fuser makes an error of what it said.

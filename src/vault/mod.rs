@@ -180,7 +180,7 @@ impl Vaults {
     }
 
     /// Makes a vault, in the service and as a directory with permission bits `mode`; in the service alone where only the directory is
-    /// left of one.
+    /// left of one. The kernel isn't told ([`Vaults::changed`]): it may be who asks.
     ///
     /// # Errors
     /// [`Error::Name`], [`Error::Exists`], the service's.
@@ -199,14 +199,10 @@ impl Vaults {
         }
         self.service.create_vault(name).await?;
         crash::at(Point::VaultMade);
-        let (inode, added) = self.catalog.add_vault(name, "", directory(mode, caller), now())?;
-        if added {
-            self.changed(ROOT, name.as_bytes());
-        }
-        Ok(inode)
+        Ok(self.catalog.add_vault(name, "", directory(mode, caller), now())?.0)
     }
 
-    /// Deletes an empty vault, in the service and its directory.
+    /// Deletes an empty vault, in the service and its directory. The kernel isn't told.
     ///
     /// # Errors
     /// [`Error::Missing`], [`Error::NotEmpty`], [`Error::NotYet`], the service's.
@@ -225,9 +221,7 @@ impl Vaults {
             Err(error) => return Err(error.into()),
         }
         crash::at(Point::VaultDeleted);
-        self.catalog.remove_vault(&text, now())?;
-        self.changed(ROOT, name);
-        Ok(())
+        Ok(self.catalog.remove_vault(&text, now())?)
     }
 
     /// Deletes the archives of glacierfs's own files, if a vault has no others: they would be in the way of its end.
@@ -342,12 +336,13 @@ impl Vaults {
         }
     }
 
-    fn changed(&self, parent: catalog::Ino, name: &[u8]) {
+    /// Tells the kernel that a name in a directory isn't what it was.
+    pub fn changed(&self, parent: catalog::Ino, name: &[u8]) {
         self.tell(&Invalidate::Entry { parent, name: name.to_vec() });
     }
 
     /// Tells the kernel of a change that it doesn't know of.
-    pub fn tell(&self, what: &Invalidate) {
+    fn tell(&self, what: &Invalidate) {
         self.invalidator.tell(what);
     }
 }

@@ -466,6 +466,37 @@ fn throttling() {
     scene.all_is_well();
 }
 
+/// Promise: a daemon that is killed ends at once, and its mount with it, also while somebody waits there for the service to make or
+/// remove a vault and it has something to tell the kernel of the same directory.
+#[test]
+fn killed_while_vaults_are_made() {
+    let scene = Scene::new("all=0s", false);
+    let options = ["--upload-delay", "0"];
+    scene.place.mount_endpoint(&scene.url(), &options);
+    let mnt = scene.place.text("mnt");
+    scene.place.ok(&["vault", "create", "going", "--mount", &mnt]);
+    for (n, operation) in ["CreateVault", "DeleteVault"].into_iter().enumerate() {
+        let slow = format!(r#"{{"operation":"{operation}","count":1,"fault":{{"delay":"60s"}}}}"#);
+        scene.admin("PUT", "faults", &format!(r#"{{"rules":[{slow}]}}"#));
+        let path = scene.place.path("mnt");
+        let waits = std::thread::spawn(move || match n {
+            0 => std::fs::create_dir(path.join("coming")),
+            _ => std::fs::remove_dir(path.join("going")),
+        });
+        until("the request", || scene.admin("GET", "faults", "").contains(r#""fired":1"#));
+        scene.place.ok(&["vault", "create", &format!("other{n}"), "--mount", &mnt]);
+        // Time to tell the kernel.
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!waits.is_finished());
+        scene.place.kill();
+        waits.join().expect("no panic").expect_err("nobody answers any more");
+        scene.admin("DELETE", "faults", "");
+        scene.place.mount_endpoint(&scene.url(), &options);
+        until("all vaults", || scene.place.path("mnt").join(format!("other{n}")).is_dir());
+    }
+    scene.place.ok(&["umount", &mnt]);
+}
+
 /// Promise: a clock that is set a day ahead, or back, keeps the daemon from nothing once it is right again: what waits goes up,
 /// and what was asked for comes, within the usual distance between tries. Meanwhile the status blames the clock.
 #[test]

@@ -26,7 +26,6 @@ use crate::catalog::now;
 use crate::control::wire;
 use crate::control::wire::Next;
 use crate::control::wire::PathText;
-use crate::fs::Invalidate;
 use crate::service::Retention;
 use crate::util::size::GIB;
 use crate::vault;
@@ -335,7 +334,7 @@ impl Back<'_> {
                         self.answer.bytes += trashed.inode.size;
                     }
                     for (parent, name) in changed {
-                        self.daemon.vaults.tell(&Invalidate::Entry { parent, name });
+                        self.daemon.vaults.changed(parent, &name);
                     }
                     continue;
                 }

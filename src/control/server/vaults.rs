@@ -45,6 +45,7 @@ pub(super) async fn create(
     let root = daemon.catalog.inode(ROOT)?;
     let owner = Caller { uid: root.uid, gid: root.gid };
     daemon.vaults.create(request.name.as_bytes(), MODE, owner).await?;
+    daemon.vaults.changed(ROOT, request.name.as_bytes());
     daemon.uploads.try_again(&request.name);
     let made = daemon.vaults.describe(&request.name).await?;
     Ok((StatusCode::CREATED, Json(told(made, &paused(daemon)))))
@@ -52,6 +53,7 @@ pub(super) async fn create(
 
 pub(super) async fn delete(State(server): State<Arc<Server>>, Name(name): Name) -> Result<StatusCode, Failure> {
     server.daemon.vaults.delete(name.as_bytes()).await?;
+    server.daemon.vaults.changed(ROOT, name.as_bytes());
     Ok(StatusCode::NO_CONTENT)
 }
 
