@@ -25,23 +25,21 @@ pub(super) struct ObjectWriter {
     hasher: PayloadHasher,
     /// What isn't in the file yet; everything, while there is none.
     buffer: Vec<u8>,
-    file: Option<NewFile>,
-    /// How many bytes the file stands for.
+    file: Option<Sparse>,
+}
+
+/// The file of a new object, as far as it came.
+struct Sparse {
+    file: NewFile,
+    /// How many bytes it stands for.
     length: u64,
-    /// How many bytes were written to the file and not put on stable storage yet.
+    /// How many bytes were written to it and not put on stable storage yet.
     unsettled: u64,
 }
 
 impl ObjectWriter {
     pub fn new(files: &Files) -> Self {
-        ObjectWriter {
-            files: files.clone(),
-            hasher: PayloadHasher::new(),
-            buffer: Vec::new(),
-            file: None,
-            length: 0,
-            unsettled: 0,
-        }
+        ObjectWriter { files: files.clone(), hasher: PayloadHasher::new(), buffer: Vec::new(), file: None }
     }
 
     /// Whether `more` bytes can be taken without touching the disk, so on an async thread too.
@@ -52,24 +50,26 @@ impl ObjectWriter {
     /// Ends the object. Nothing is on stable storage yet.
     pub fn finish(mut self) -> io::Result<NewObject> {
         let (number, bytes) = match self.file.take() {
-            Some(file) => {
-                let rest = std::mem::take(&mut self.buffer);
-                self.append(&file, &rest)?;
-                file.file.set_len(self.length)?;
+            Some(mut sparse) => {
+                sparse.append(&self.buffer)?;
+                let Sparse { file, length, .. } = sparse;
+                file.file.set_len(length)?;
                 (file.object, Bytes::File(file))
             }
             None => (self.files.allocate(), Bytes::Inline(self.buffer)),
         };
         Ok(NewObject { number, hash: self.hasher.finish(), bytes })
     }
+}
 
+impl Sparse {
     /// Adds `data` to the end of the file, but for its zeros: what was never written reads as those.
-    fn append(&mut self, file: &NewFile, mut data: &[u8]) -> io::Result<()> {
+    fn append(&mut self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
             let room = BLOCK - (self.length % BLOCK as u64) as usize;
             let (block, rest) = data.split_at(room.min(data.len()));
             if block != &ZEROS[..block.len()] {
-                file.file.write_all_at(block, self.length)?;
+                self.file.file.write_all_at(block, self.length)?;
                 self.unsettled += block.len() as u64;
             }
             self.length += block.len() as u64;
@@ -87,20 +87,17 @@ impl Write for ObjectWriter {
             self.buffer.extend_from_slice(data);
             return Ok(data.len());
         }
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => self.files.create()?,
+        let sparse = match &mut self.file {
+            Some(sparse) => sparse,
+            none => none.insert(Sparse { file: self.files.create()?, length: 0, unsettled: 0 }),
         };
-        let mut before = std::mem::take(&mut self.buffer);
-        self.append(&file, &before)?;
-        self.append(&file, data)?;
-        before.clear();
-        self.buffer = before;
-        if self.unsettled >= SETTLE {
-            file.settle()?;
-            self.unsettled = 0;
+        sparse.append(&self.buffer)?;
+        sparse.append(data)?;
+        self.buffer.clear();
+        if sparse.unsettled >= SETTLE {
+            sparse.file.settle()?;
+            sparse.unsettled = 0;
         }
-        self.file = Some(file);
         Ok(data.len())
     }
 
