@@ -102,9 +102,8 @@ fn page(status: &wire::Status) -> String {
         ));
     }
     section(&mut page, "Paused", status.paused.iter().map(|pause| paused(pause, now)).collect());
-    let trouble = status.recall_trouble.iter();
     let told = |told: &wire::Trouble| vec![format!("since {}", output::local_time(told.since)), told.reason.clone()];
-    section(&mut page, "Recalls wait", trouble.map(told).collect());
+    section(&mut page, "Recalls wait", status.recall_trouble.iter().map(told).collect());
     section(&mut page, "No notifications", status.notify_trouble.iter().map(told).collect());
     let held = status.held.iter().map(|held| {
         let jobs = output::count(held.jobs, "retrieval", "retrievals");

@@ -7,7 +7,6 @@
 //! A key in a file has no expiry. So what the service refuses is looked for again in its source: a key that somebody
 //! replaced is taken up without a restart.
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -22,6 +21,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::glacier::sigv4::Credentials;
+use crate::util::causes;
 
 /// How long before their expiry credentials are refreshed.
 const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
@@ -197,16 +197,7 @@ impl Cached {
     }
 
     fn failure(&self, error: &CredentialsError) -> NoCredentials {
-        let mut message = format!("no AWS credentials from {}: {error}", self.name);
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            if !message.ends_with(&cause_text) {
-                message.push_str(": ");
-                message.push_str(&cause_text);
-            }
-            source = cause.source();
-        }
+        let message = causes::append(format!("no AWS credentials from {}: {error}", self.name), error);
         let absent =
             matches!(error, CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_));
         NoCredentials { message, retryable: !absent }

@@ -1,6 +1,5 @@
 //! The queue, by the AWS SDK: its regions, endpoints and credentials are those that every AWS tool finds.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
@@ -13,6 +12,7 @@ use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 
 use super::Settings;
+use crate::util::causes;
 use crate::util::queue::Queue;
 
 /// How long the service waits for a message before it answers that there is none, in seconds: the most that it allows.
@@ -100,14 +100,5 @@ where
     if let (Some(code), Some(message)) = (error.code(), error.message()) {
         return format!("{code}: {message}");
     }
-    let mut said = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !said.ends_with(&text) {
-            said = format!("{said}: {text}");
-        }
-        source = cause.source();
-    }
-    said
+    causes::append(error.to_string(), error)
 }

@@ -1,6 +1,7 @@
 //! Small things that every room may use: time, sizes, retries, the mount table. Knows nothing of the rest of the house.
 
 pub mod budget;
+pub mod causes;
 pub mod clock;
 pub mod crash;
 pub mod money;
