@@ -67,6 +67,12 @@ def aws_environment(data, profile="glacierfs"):
     }
 
 
+def peak_memory(pid):
+    """How many bytes of memory a process has at most had resident."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
+
+
 class Answer:
     """A response as it was on the wire."""
 
@@ -205,8 +211,7 @@ class Endpoint:
 
     def rss(self):
         """How many bytes of memory the server has at most had resident."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
+        return peak_memory(self.process.pid)
 
     def socket(self):
         """A bare connection."""

@@ -1,12 +1,10 @@
 """A mount of a running endpoint, and the programs that use it."""
 
 import json
-import pathlib
-import re
 import subprocess
 import time
 
-from harness import PATIENCE, PROGRAM, REGION, aws_environment
+from harness import PATIENCE, PROGRAM, REGION, aws_environment, peak_memory
 
 
 class Mount:
@@ -44,9 +42,8 @@ class Mount:
         return json.loads(self.glacierfs("status", "--json", self.path))
 
     def memory(self):
-        """Most memory that the daemon has had, in MB."""
-        status = pathlib.Path(f"/proc/{self.status()['pid']}/status").read_text()
-        return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024
+        """Most memory that the daemon has had, in MiB."""
+        return peak_memory(self.status()["pid"]) >> 20
 
     def log(self):
         return (self.state / "daemon.log").read_text()

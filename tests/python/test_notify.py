@@ -50,6 +50,15 @@ class Reader:
         return took
 
 
+def read_the_first(mounted, topic):
+    """Reads a cold file, so that retrievals are known to take hours, and then has the vault tell the topic of jobs; its reader."""
+    first = read(mounted, "first")
+    mounted.endpoint.advance("4h")
+    first.ends()
+    mounted.publish_to(topic)
+    return first
+
+
 class Requests:
     """Counts requests to the endpoint."""
 
@@ -99,10 +108,7 @@ def test_messages_are_hints(serve, moto, mount):
     topic = Topic(moto, "hints")
     endpoint = serve("--sns-endpoint", moto, *CLOCK)
     mounted = mount(endpoint, notify=f"sqs:{topic.queue}")
-    first = read(mounted, "first")
-    endpoint.advance("4h")
-    first.ends()
-    mounted.publish_to(topic)
+    first = read_the_first(mounted, topic)
     reader = read(mounted, "file")
     time.sleep(1)
     requests = Requests(endpoint)
@@ -163,10 +169,7 @@ def test_without_an_envelope(serve, moto, mount):
     topic = Topic(moto, "raw", RawMessageDelivery="true")
     endpoint = serve("--sns-endpoint", moto, *CLOCK)
     mounted = mount(endpoint, notify=f"sqs:{topic.queue}")
-    first = read(mounted, "first")
-    endpoint.advance("4h")
-    first.ends()
-    mounted.publish_to(topic)
+    read_the_first(mounted, topic)
     reader = read(mounted, "file")
     time.sleep(1)
     endpoint.advance("4h")

@@ -33,7 +33,7 @@ def price(count, size):
     return Decimal(size) / GIB * Decimal("123.45") + Decimal(count) / 1000 * Decimal("67.89")
 
 
-def asked(endpoint, after=0):
+def asked(endpoint, after):
     """How many retrieval jobs the endpoint has made after the one numbered `after`, for how many bytes, and the number of the last."""
     with contextlib.closing(sqlite3.connect(f"file:{endpoint.data / 'glacier.db'}?mode=ro", uri=True)) as database:
         query = "SELECT COUNT(*), TOTAL(last - first + 1), MAX(id) FROM jobs WHERE archive IS NOT NULL AND id > ?"
@@ -92,6 +92,6 @@ def test_a_dry_run_is_exact(serve, mount, tmp_path, files, windows, window):
         assert round(Decimal(plan["cost"]) / 10_000_000) == cents
         print(
             f"{path.name}: {jobs:,} jobs, {asked_for:,} bytes, {cents} cents told in {told - begun:.2f} s, planned in {planned - told:.2f} s,"
-            f" asked for in {ended - planned:.0f} s; memory {mounted.memory():.0f} MB at most"
+            f" asked for in {ended - planned:.0f} s; memory {mounted.memory()} MiB at most"
         )
     assert "ERROR" not in mounted.log()

@@ -59,7 +59,7 @@ class Disk:
 )
 def test_a_large_archive(serve, moto, mount, tmp_path, window):
     """Promise: 1 MiB in the middle of an archive of ten windows costs one of them; two hundred readers of one place cause one job; and
-    who reads all of it waits for the first window and once for all the others, each of which is asked for once, before they get there."""
+    who reads all of it, with the first window here, waits once for all the others, each of which is asked for once, before they get there."""
     # The last one isn't whole.
     size = WINDOWS * window - 12_345
     topic = Topic(moto, f"windows-{window}")
@@ -107,5 +107,5 @@ def test_a_large_archive(serve, moto, mount, tmp_path, window):
     assert all_of_it.wait(PATIENCE) == 0
     took = time.monotonic() - begun
     assert disk.ranges() == list(range(WINDOWS)), "each window once"
-    print(f"\nread through in {took:.0f} s, {size / took / 1e6:.0f} MB/s; memory {mounted.memory():.0f} MB at most")
+    print(f"\nread through in {took:.0f} s, {size / took / 1e6:.0f} MB/s; memory {mounted.memory()} MiB at most")
     assert "WARN" not in mounted.log() and "ERROR" not in mounted.log()
